@@ -1,0 +1,41 @@
+# The front door. Everything lives in .venv; nothing else on the machine changes, but for Debian packages that
+# `make test` misses and may install as root.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench lock
+
+# Debian keeps mosquitto in sbin, which is not on the PATH of an ordinary account.
+export PATH := $(PATH):/usr/sbin
+bin := .venv/bin
+ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## make .venv with what the agent and the demo need
+	@scripts/setup.sh demo
+
+demo: install ## show the whole of Gardu at work, e.g. make demo ARGS="--for 60s --json"
+	@$(bin)/gardu demo $(ARGS)
+
+test: ## format, lint, types, import contracts and all tests
+	@scripts/setup.sh test
+	$(bin)/ruff format --check .
+	$(bin)/ruff check .
+	$(bin)/mypy
+	$(bin)/lint-imports --no-logo
+	$(bin)/pytest $(ARGS)
+
+check: ## what must hold before a commit, without the tests
+	@scripts/setup.sh test
+	@$(bin)/pre-commit run --all-files
+
+bench: ## measure against the budgets, write benchmarks/RESULTS.md
+	@scripts/setup.sh test
+	@$(bin)/python -m benchmarks $(ARGS)
+
+lock: ## write requirements/*.lock anew; ARGS=--upgrade takes the newest versions
+	@scripts/setup.sh test
+	@scripts/lock.sh $(ARGS)

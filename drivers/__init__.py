@@ -1,0 +1,1 @@
+"""Drivers: bytes and time in, events out. Imports nothing of the agent or the center."""

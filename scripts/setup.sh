@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Makes .venv ready: `setup.sh demo` for `make demo`, `setup.sh test` for everything.
+# Does nothing when nothing changed. Installs Debian packages that are missing when it runs as root, else names them.
+# Speaks on stderr only: stdout belongs to the program that make starts afterwards.
+set -euo pipefail
+exec 1>&2
+cd -P "$(dirname "$0")/.."
+
+level=${1:-test}
+venv=.venv
+case $level in
+  demo | test) ;;
+  *) echo "usage: setup.sh demo|test"; exit 2 ;;
+esac
+
+say() { echo "setup: $*"; }
+
+# packages PACKAGE...: install them, or say how and stop.
+packages() {
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing with apt: $*"
+    apt-get -qq update
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
+  else
+    say "missing on this machine: $*"
+    say "install it and try again:  sudo apt install $*"
+    exit 1
+  fi
+}
+
+# A Python of at least 3.11: $PYTHON, else the first of the usual names.
+python=
+for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+  if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    python=$candidate
+    break
+  fi
+done
+if [ -z "$python" ]; then
+  command -v python3 >/dev/null || { packages python3 python3-venv; python=python3; }
+  "${python:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    say "Python 3.11 or newer is needed, here is $(python3 --version 2>&1)."
+    say "Debian 12 and Raspberry Pi OS 12 have it; elsewhere set PYTHON=/path/to/python3."
+    exit 1
+  }
+  python=python3
+fi
+
+if [ "$level" = test ]; then
+  # Debian keeps mosquitto in sbin, which is not on the PATH of an ordinary account.
+  PATH=$PATH:/usr/sbin
+  missing=()
+  command -v mosquitto >/dev/null || missing+=(mosquitto)
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
+  command -v node >/dev/null || missing+=(nodejs)
+  if [ ${#missing[@]} -gt 0 ]; then
+    packages "${missing[@]}"
+    case " ${missing[*]} " in
+      *" mosquitto "*) # The tests start brokers of their own; the one that Debian starts is not wanted.
+        if [ -d /run/systemd/system ]; then systemctl disable --quiet --now mosquitto || true; fi ;;
+    esac
+  fi
+fi
+
+# An environment remembers where it was made; a copied or half-made one is made anew.
+if ! grep -qsF "$PWD/$venv" "$venv/bin/activate" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || packages python3-venv
+  say "making $venv with $("$python" --version)"
+  "$python" -m venv --clear "$venv"
+fi
+
+# The test environment holds all that the demo needs, so either stamp serves the demo.
+key() { cat "requirements/${1/test/dev}.lock" pyproject.toml scripts/setup.sh | sha256sum; }
+ready() { [ "$(cat "$venv/.ready-$1" 2>/dev/null)" = "$(key "$1")" ]; }
+if ready test || { [ "$level" = demo ] && ready demo; }; then
+  exit 0
+fi
+
+say "installing the locked packages (a minute or two the first time)"
+rm -f "$venv"/.ready-*
+pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet install)
+"${pip[@]}" --require-hashes -r "requirements/${level/test/dev}.lock"
+"${pip[@]}" --no-deps --no-build-isolation -e .
+key "$level" >"$venv/.ready-$level"
