@@ -1,0 +1,233 @@
+"""The configuration of one node, checked: what the rest of the agent reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from drivers.driver import Line, OptionValue
+from drivers.reading import Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Center:
+    """The way to the command center.
+
+    Attributes:
+        url: As written.
+        host: Of the broker.
+        tcp_port: Of the broker.
+        tls: Mutual TLS; False means plain TCP.
+        insecure: Plain TCP to another machine is allowed.
+        protocol: Version of MQTT.
+        metered: The link is paid by the byte.
+        window_bytes: Most bytes under way without an ack.
+        resend_after_s: Send again after this time without an ack.
+        resend_at_most_s: The time between two sends doubles up to this.
+        backoff_base_s: First wait after a lost connection.
+        backoff_cap_s: Longest wait between two connections.
+        first_spread_s: Time over which a city's nodes spread their first connection.
+        progress_within_s: Acks must advance within this time.
+        keepalive_s: Longest silence on the link.
+    """
+
+    url: str
+    host: str
+    tcp_port: int
+    tls: bool
+    insecure: bool
+    protocol: Literal["5", "3.1.1"]
+    metered: bool
+    window_bytes: int
+    resend_after_s: float
+    resend_at_most_s: float
+    backoff_base_s: float
+    backoff_cap_s: float
+    first_spread_s: float
+    progress_within_s: float
+    keepalive_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spool:
+    """The log on disk.
+
+    Attributes:
+        folder: Its folder.
+        durable_within_s: Routine rows are on disk within this time.
+        telemetry_cap_bytes: Most disk for routine rows.
+        alarm_cap_bytes: Most disk for alarms.
+        free_disk_bytes: Always left free.
+        segment_bytes: Size of one file.
+    """
+
+    folder: str
+    durable_within_s: float
+    telemetry_cap_bytes: int
+    alarm_cap_bytes: int
+    free_disk_bytes: int
+    segment_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """When rows are sealed.
+
+    Attributes:
+        live_s: Time between two batches while the link is up.
+        metered_s: ... while it is up and metered.
+        offline_s: ... while it is down.
+        rows: Seal at this many rows in any case.
+        plain_bytes: Seal at this size before compression in any case.
+        empty_after_s: An empty batch leaves after this silence.
+    """
+
+    live_s: float
+    metered_s: float
+    offline_s: float
+    rows: int
+    plain_bytes: int
+    empty_after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The probe of this box.
+
+    Attributes:
+        enabled: Whether it runs.
+        every_s: Time between two readings.
+        disks: Mount points.
+        interfaces: Network interfaces; None means all physical ones.
+    """
+
+    enabled: bool
+    every_s: float
+    disks: tuple[str, ...]
+    interfaces: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelOverride:
+    """What is believable of one channel at this place; None leaves it to the driver.
+
+    Attributes:
+        low: Lowest believable value, in the channel's unit.
+        high: Highest believable value, in the channel's unit.
+        max_step_per_s: Fastest believable change per second, in the channel's unit.
+        stuck_after_s: Identical values for this long are doubted.
+        zero: Whether an exact 0 is doubted.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    max_step_per_s: float | None = None
+    stuck_after_s: float | None = None
+    zero: Literal["ok", "suspect"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensor:
+    """One thing wired to the node.
+
+    Attributes:
+        name: From its section.
+        driver: Driver, profile or model, as written.
+        port: Normal form of the port's name; equal names share a bus. Empty for a probe of the node itself.
+        every_s: Time between two readings; None leaves it to the driver.
+        line: Serial line; None leaves it to the driver.
+        options: The driver's own keys, as written.
+        channels: What is believable, by channel.
+        silent_means: What it means when the unit is silent.
+    """
+
+    name: str
+    driver: str
+    port: str
+    every_s: float | None = None
+    line: Line | None = None
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    channels: Mapping[str, ChannelOverride] = field(default_factory=dict)
+    silent_means: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One step of an alarm.
+
+    Attributes:
+        name: As the center and people call it.
+        threshold: In the channel's unit.
+    """
+
+    name: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """One rule.
+
+    Attributes:
+        name: From its section.
+        sensor: Watched sensor.
+        channel: Watched channel of it.
+        unit: The channel's unit, which is that of the thresholds.
+        levels: From mild to severe.
+        falling: The alarm rises when the value falls.
+        for_s: A level must be passed for this long.
+        hysteresis: How far the value must come back, in the channel's unit.
+        hold_off_s: No alarm in this time after a start.
+        unknown_is: Level that counts while the value is not known.
+        unknown_after_s: Silence after which it is not known; None leaves it to the rule.
+        accept: Flags with which a reading still counts.
+    """
+
+    name: str
+    sensor: str
+    channel: str
+    unit: str
+    levels: tuple[Level, ...]
+    falling: bool = False
+    for_s: float = 10.0
+    hysteresis: float = 0.0
+    hold_off_s: float = 0.0
+    unknown_is: str | None = None
+    unknown_after_s: float | None = None
+    accept: frozenset[Quality] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All of it.
+
+    Attributes:
+        node: Name of this box.
+        city: Name of the city.
+        site: The place, for people.
+        center: The way to the center.
+        keys_folder: Keys and certificates.
+        spool: The log on disk.
+        seal: When rows are sealed.
+        run_folder: What lives as long as the machine is up.
+        host: The probe of this box.
+        sensors: In the order of the files.
+        alarms: In the order of the files.
+        log_level: Least that is logged: debug, info, warning or error.
+        hash: SHA-256 of the effective configuration, in hex; the same under other comments, order or units.
+        redacted: The effective configuration as JSON text, without secrets.
+    """
+
+    node: str
+    city: str
+    site: str | None
+    center: Center
+    keys_folder: str
+    spool: Spool
+    seal: Seal
+    run_folder: str
+    host: Host
+    sensors: tuple[Sensor, ...]
+    alarms: tuple[Alarm, ...]
+    log_level: str
+    hash: str = ""
+    redacted: str = ""

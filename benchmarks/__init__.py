@@ -1,0 +1,1 @@
+"""Measures the budgets on this machine, beside a script of thirty lines."""

@@ -1,0 +1,1 @@
+"""The node's own health: what a sample is, and the readings two samples give. Pure."""

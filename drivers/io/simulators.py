@@ -1,0 +1,46 @@
+"""Simulators by the same names as the drivers."""
+
+import importlib
+from collections.abc import Callable
+
+from drivers.driver import Line
+from drivers.errors import UnknownDriver
+from drivers.io.catalog import registry
+from drivers.registry import Registry
+from drivers.serial.modbus import Modbus
+from drivers.simulate.modbus import ModbusSimulator
+from drivers.simulate.simulator import Simulator
+
+_TALKERS = {
+    "line": ("drivers.simulate.line", "LineSimulator"),
+    "nmea": ("drivers.simulate.nmea", "NmeaSimulator"),
+    "sds011": ("drivers.simulate.sds011", "Sds011Simulator"),
+    "ultrasonic": ("drivers.simulate.ultrasonic", "UltrasonicSimulator"),
+}
+
+
+def simulator(name: str, *, seed: int = 0, every_s: float = 1.0, drivers: Registry | None = None) -> Simulator:
+    """Make the simulator of a driver, profile or model.
+
+    Args:
+        name: As in ``driver = "..."``.
+        seed: Chooses the values; equal seeds say equal things at equal times.
+        every_s: Seconds between frames of a unit that talks by itself.
+        drivers: Where names are looked up; the shipped ones by default.
+
+    Raises:
+        UnknownDriver: Nothing has this name.
+    """
+    known = drivers or registry()
+    info = known.info(name)
+    if info.family in _TALKERS:
+        module, kind = _TALKERS[info.family]
+        make: Callable[..., Simulator] = getattr(importlib.import_module(module), kind)
+        return make(seed=seed, every_s=every_s)
+    line = info.line or Line()
+    if any(option.required for option in info.options):
+        return ModbusSimulator(unit=1, line=line, questions=(), seed=seed)
+    driver = known.make(name, name, {})
+    if not isinstance(driver, Modbus):
+        raise UnknownDriver(name)
+    return ModbusSimulator(unit=driver.address, line=line, questions=driver.questions, seed=seed)

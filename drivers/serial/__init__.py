@@ -1,0 +1,1 @@
+"""Serial sensor families, one pure module each."""

@@ -1,0 +1,1 @@
+"""The same families from the other end of the wire."""

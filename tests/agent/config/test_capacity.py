@@ -1,0 +1,44 @@
+from collections.abc import Callable
+
+import pytest
+
+from agent.config.capacity import LOOSE_BYTES_PER_ROW, SEALED_BYTES_PER_ROW, days, host_rows_per_s, rows_per_s
+from agent.config.load import Parsed
+from agent.config.model import Host, Spool
+
+Check = Callable[..., Parsed]
+
+SPOOL = Spool(
+    folder="/x",
+    durable_within_s=10,
+    telemetry_cap_bytes=86_400 * (SEALED_BYTES_PER_ROW + LOOSE_BYTES_PER_ROW) * 10 + 1000,
+    alarm_cap_bytes=2000,
+    free_disk_bytes=0,
+    segment_bytes=1000,
+)
+
+
+def test_a_spool_lasts_as_long_as_its_cap_divided_by_the_rows() -> None:
+    assert days(SPOOL, [0.75, 0.25]) == 10
+    assert days(SPOOL, [2.0]) == 5
+
+
+def test_without_rows_there_is_no_answer() -> None:
+    assert days(SPOOL, [0.0]) is None
+
+
+def test_a_sensor_makes_a_row_for_each_channel_each_round(check: Check) -> None:
+    one = '[sensor.a]\nport = "usb:1-1"\ndriver = "dust"\n'
+    parsed = check(one + 'every = "4 s"\n[sensor.b]\nport = "usb:1-2"\ndriver = "meter"\n')
+    assert [rows_per_s(fitted) for fitted in parsed.fitted] == [0.5, 0.5]
+
+
+def test_the_box_itself_makes_rows_while_it_is_switched_on() -> None:
+    host = Host(enabled=True, every_s=10, disks=("/",), interfaces=None)
+    usual = host_rows_per_s(host)
+    assert usual > 1
+    assert host_rows_per_s(Host(enabled=True, every_s=10, disks=("/",), interfaces=("eth0", "wlan0"))) == pytest.approx(
+        usual
+    )
+    assert host_rows_per_s(Host(enabled=True, every_s=20, disks=(), interfaces=())) < usual / 2
+    assert host_rows_per_s(Host(enabled=False, every_s=10, disks=(), interfaces=())) == 0
