@@ -1,0 +1,1 @@
+"""Commands of ``gardu-center``, one module each."""
