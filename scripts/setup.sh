@@ -53,6 +53,7 @@ if [ "$level" = test ]; then
   command -v mosquitto >/dev/null || missing+=(mosquitto)
   command -v systemd-analyze >/dev/null || missing+=(systemd)
   command -v node >/dev/null || missing+=(nodejs)
+  command -v openssl >/dev/null || missing+=(openssl)
   if [ ${#missing[@]} -gt 0 ]; then
     packages "${missing[@]}"
     case " ${missing[*]} " in

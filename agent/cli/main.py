@@ -1,0 +1,48 @@
+"""The command ``gardu``: finds the command's module and runs it; nothing else is imported before."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "check": ("agent.cli.check", "check the configuration and say what is wrong and how to cure it"),
+    "read": ("agent.cli.read", "take a sample of the sensors now"),
+    "run": ("agent.cli.run", "run the agent (systemd does this)"),
+    "driver": ("agent.cli.driver", "list, show, decode or simulate a sensor's driver"),
+    "verify": ("agent.cli.verify", "prove batches or a whole spool offline"),
+    "demo": ("agent.cli.demo", "show the whole of Gardu at work on this machine"),
+    "version": ("agent.cli.version", "print the version and what it runs on"),
+}
+_EPILOG = "check = the file, read = the sensors, run = the agent.  `gardu COMMAND --help` shows an example."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="gardu", description="Guard post at the edge of a city.", epilog=_EPILOG)
+    parser.add_argument("--version", action="store_true", help="print the version")
+    chosen = words[0] if words and words[0] in COMMANDS else None
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == chosen:
+            importlib.import_module(module).configure(command)
+    args = parser.parse_args(words)
+    if args.version:
+        args.command = "version"
+    if args.command is None:
+        parser.print_help()
+        return 2
+    try:
+        code: int = importlib.import_module(COMMANDS[args.command][0]).run(args)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
