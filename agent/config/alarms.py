@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from agent.config.document import Node
 from agent.config.finding import Findings
 from agent.config.model import Alarm, Level
-from agent.config.quantity import QuantityError, example, parse
 from agent.config.section import HOST, NAME, Section, bad_name, quantity, wrong_kind
 from agent.config.suggest import choice, near
 from drivers.driver import Channel
+from drivers.quantity import QuantityError, example, parse
 from drivers.reading import Quality
 
 Channels = Mapping[str, Mapping[str, Channel] | None]

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from agent.config.document import Node
 from agent.config.finding import Findings
 from agent.config.model import ChannelOverride
-from agent.config.quantity import QuantityError, amount, example
 from agent.config.section import Section, quantity, wrong_kind
 from agent.config.suggest import choice, near
 from drivers.driver import Channel
+from drivers.quantity import QuantityError, amount, example
 
 
 def read_overrides(

@@ -5,9 +5,9 @@ import re
 from agent.config.document import Node
 from agent.config.finding import Findings
 from agent.config.model import Center, Seal, Spool
-from agent.config.quantity import amount
 from agent.config.section import Section
 from agent.config.suggest import choice, near
+from drivers.quantity import amount
 
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<user>[^@/]*)@)?"

@@ -6,10 +6,10 @@ from math import isfinite
 
 from agent.config.document import Node
 from agent.config.finding import Findings
-from agent.config.quantity import example
 from agent.config.section import quantity, wrong_kind
 from agent.config.suggest import choice, near
 from drivers.driver import Option, OptionValue
+from drivers.quantity import example
 
 _FORMS = {
     "text": "text in quotes",

@@ -8,9 +8,9 @@ from decimal import Decimal
 from agent.config.document import Node
 from agent.config.finding import Findings
 from agent.config.places import Place
-from agent.config.quantity import QuantityError, amount, example
 from agent.config.schema import SECTIONS, homes
 from agent.config.suggest import choice, near
+from drivers.quantity import QuantityError, amount, example
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 """Names of city, node, sensor, channel, alarm and level."""

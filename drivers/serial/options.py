@@ -8,39 +8,18 @@ from dataclasses import replace
 
 from drivers.driver import DriverInfo, Line, Option, OptionValue
 from drivers.errors import OptionError
-from drivers.serial.number import ratio
+from drivers.quantity import QuantityError, amount
 
-_UNITS: dict[str, tuple[str, float]] = {
-    "mm": ("m", 0.001),
-    "cm": ("m", 0.01),
-    "dm": ("m", 0.1),
-    "m": ("m", 1.0),
-    "us": ("s", 0.000_001),
-    "ms": ("s", 0.001),
-    "s": ("s", 1.0),
-    "min": ("s", 60.0),
-    "h": ("s", 3600.0),
-}
-_QUANTITY = re.compile(r"\s*([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*([A-Za-z%/{}#.\d]+)\s*")
 _MISSES = 3.5  # intervals without a reading after which a unit counts as stale
 _LINE = re.compile(r"(\d{2,7})[ ,]+([5-8])([NEO])([12])")
 
 
 def quantity(text: str, unit: str) -> float | None:
     """Read ``"4.20 m"`` in ``unit``; None when it is no quantity of that kind."""
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
+    try:
+        return float(amount(text, unit, span=True))
+    except QuantityError:
         return None
-    number, written = ratio(match[1]), match[2]
-    if number is None:
-        return None
-    if written == unit:
-        return number.num / number.den
-    kind, factor = _UNITS.get(written, ("", 1.0))
-    wanted, divisor = _UNITS.get(unit, ("-", 1.0))
-    if kind != wanted:
-        return None
-    return round(number.num / number.den * factor / divisor, 9)
 
 
 def parse_line(text: str) -> Line | None:

@@ -6,9 +6,9 @@ import pytest
 import tomli
 
 from agent.config.load import parse
-from agent.config.quantity import amount
 from agent.config.schema import SECTIONS, Key, homes
 from drivers.io.catalog import registry
+from drivers.quantity import amount
 
 FOLDER = Path(__file__).parents[3] / "config"
 TEXT = (FOLDER / "agent.toml").read_text(encoding="utf-8")

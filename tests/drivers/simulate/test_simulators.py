@@ -4,9 +4,9 @@ from drivers.bus import Bus
 from drivers.driver import Event, OptionValue, Rejected, Send
 from drivers.errors import UnknownDriver
 from drivers.io.catalog import registry
+from drivers.io.simulators import simulator
 from drivers.reading import Reading
 from drivers.serial.rtu import Request, answer, sealed
-from drivers.io.simulators import simulator
 from drivers.simulate.simulator import Wave
 
 S = 1_000_000_000

@@ -4,13 +4,13 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agent.errors import AgentError
+from drivers.errors import DriverError
 
 _LONGEST = 48
 _LARGEST_EXPONENT = 30  # beyond any quantity a city can measure; keeps every value a finite float
 
 
-class QuantityError(AgentError):
+class QuantityError(DriverError):
     """A text is not a quantity of the kind that is asked for.
 
     Attributes:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.quantity import Quantity, QuantityError, amount, convert, example, parse
+from drivers.quantity import Quantity, QuantityError, amount, convert, example, parse
 
 
 @pytest.mark.parametrize(
