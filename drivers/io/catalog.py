@@ -1,21 +1,15 @@
 """The registry with the profiles that are shipped beside the code."""
 
 from functools import partial
-from importlib.resources import files
+from pathlib import Path
 
+import drivers.serial
 from drivers.registry import Registry
 
-_FOLDER = "profiles"
-_SUFFIX = ".toml"
+# A plain path and not importlib.resources, whose readers of zip archives cost a megabyte; a release is unzipped.
+_FOLDER = Path(drivers.serial.__path__[0]) / "profiles"
 
 
 def registry() -> Registry:
     """All drivers of this installation; a profile is read when it is first needed."""
-    folder = files("drivers.serial").joinpath(_FOLDER)
-    return Registry(
-        {
-            entry.name.removesuffix(_SUFFIX): partial(entry.read_text, encoding="utf-8")
-            for entry in folder.iterdir()
-            if entry.name.endswith(_SUFFIX)
-        }
-    )
+    return Registry({path.stem: partial(path.read_text, "utf-8") for path in sorted(_FOLDER.glob("*.toml"))})
