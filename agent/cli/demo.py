@@ -99,5 +99,5 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 60s or 2min")
     seconds = float(found[1]) * _UNITS[found[2]]
     if not SHORTEST_S <= seconds <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"{text!r}: {SHORTEST_S:g}s to {_LONGEST_S:g}s")
+        raise argparse.ArgumentTypeError(f"{text!r} is not between {SHORTEST_S:g}s and {_LONGEST_S:g}s")
     return seconds

@@ -24,8 +24,8 @@ from drivers.driver import Identified, Problem
 from drivers.io.catalog import registry
 from drivers.io.pty import opened, serve
 from drivers.io.serial_port import boot_clock_ns
-from drivers.reading import Quality, Reading
 from drivers.io.simulators import simulator
+from drivers.reading import Quality, Reading
 
 HEAD = """
 node = "test-01"

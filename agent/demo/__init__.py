@@ -1,0 +1,1 @@
+"""The demo: the whole of Gardu at work on one machine, and the proof at the end."""
