@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench lock
+.PHONY: help install demo test test-system check bench lock
 
 # Debian keeps mosquitto in sbin, which is not on the PATH of an ordinary account.
 export PATH := $(PATH):/usr/sbin
@@ -12,7 +12,7 @@ bin := .venv/bin
 ARGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## make .venv with what the agent and the demo need
 	@scripts/setup.sh demo
@@ -27,6 +27,10 @@ test: ## format, lint, types, import contracts and all tests
 	$(bin)/mypy
 	$(bin)/lint-imports --no-logo
 	$(bin)/pytest $(ARGS)
+
+test-system: ## a whole town under 60 kills, noise and forgeries; GARDU_KILLS, GARDU_SEED choose
+	@scripts/setup.sh test
+	GARDU_KILLS=$${GARDU_KILLS:-60} $(bin)/pytest tests/system -rP $(ARGS)
 
 check: ## what must hold before a commit, without the tests
 	@scripts/setup.sh test

@@ -73,7 +73,7 @@ class Receiver:
         self._keys_old = True
         self._rows: dict[int, tuple[Row, ...]] = {}
         self._cached_rows = 0
-        self._last_reason: dict[Box | None, str] = {}
+        self._told: dict[Box | None, set[str]] = {}
         self.counts: Counter[str] = Counter()
 
     def examine(self, message: Message) -> Verdict:
@@ -175,11 +175,12 @@ class Receiver:
             self._acks.refuse(bad.box, bad.answer, now_s=now.mono_s)
 
     def _log_reason(self, box: Box | None, reason: str, detail: str) -> None:
-        if self._last_reason.get(box) == reason:
+        told = self._told.setdefault(box, set())
+        if reason in told:
             return
-        if len(self._last_reason) > _CHAINS:
-            self._last_reason.clear()
-        self._last_reason[box] = reason
+        told.add(reason)
+        if len(self._told) > _CHAINS:
+            self._told.clear()
         log.warning("message refused: node=%s reason=%s detail=%.200r", "/".join(box or ("?",)), reason, detail)
 
     def _store_batch(self, good: Good, now: Now) -> None:

@@ -15,7 +15,7 @@ from drivers.serial.decoded import Decoded
 from drivers.serial.number import INT_MAX, ZERO, Ratio, ratio, scaled
 from drivers.serial.options import Options, paced
 from drivers.serial.rtu import crc16
-from drivers.serial.stream import Said, Stream, Value
+from drivers.serial.stream import NOT_UNDERSTOOD, Said, Stream, Value
 
 _FORMATS = ("json", "csv", "keyvalue", "regex")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -305,7 +305,7 @@ class _Meaning:
         try:
             parts = self.layout.parts(data.decode().strip("\0 \t\r\n"))
         except (ValueError, RecursionError) as error:  # ValueError: JSON and UTF-8 errors too
-            return Said(trouble="not_understood", detail=f"line not understood: {error}")
+            return Said(trouble=NOT_UNDERSTOOD, detail=f"line not understood: {error}")
         values: list[Value] = []
         doubts: list[str] = []
         for place in self.layout.places:
@@ -315,7 +315,7 @@ class _Meaning:
                 doubts.append(f"{place.channel}: {given[:80]}")
             else:
                 values.append(Value(channel=place.channel, value=value))
-        return Said(values=tuple(values), trouble="" if values else "not_understood", detail="; ".join(doubts))
+        return Said(values=tuple(values), trouble="" if values else NOT_UNDERSTOOD, detail="; ".join(doubts))
 
 
 def _value(part: object, place: _Place) -> int | float | bool | str | None:

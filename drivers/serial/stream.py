@@ -11,6 +11,9 @@ from drivers.framing import Codec, Dropped, Piece
 from drivers.reading import GOOD, Quality, Reading
 from drivers.serial.decoded import Decoded, within_range
 
+NOT_UNDERSTOOD = "not_understood"
+"""Trouble of a unit whose frame says nothing: it may be noise that ends like one."""
+
 _BABBLE_BYTES = 512  # bytes without one valid frame after which wiring or speed is suspected
 _NS = 1_000_000_000
 _SLACK = 10  # a value that is due within a tenth of the interval is kept: senders jitter
@@ -152,11 +155,12 @@ class Stream:
 
     def _say(self, said: Said, now_ns: int) -> list[Event]:
         self.frames += 1
-        self._babble = 0
         events: list[Event] = []
-        if self._babbling:
-            self._babbling = False
-            events.append(Problem(sensor=self.sensor, code="no_frames", ok=True))
+        if said.trouble != NOT_UNDERSTOOD:
+            self._babble = 0
+            if self._babbling:
+                self._babbling = False
+                events.append(Problem(sensor=self.sensor, code="no_frames", ok=True))
         identity = said.identity or self._identity or self.info.name
         if identity != self._identity:
             self._identity = identity

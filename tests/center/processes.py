@@ -20,7 +20,7 @@ from agent.wire import topics
 from agent.wire.ack import Ack, open_ack
 from agent.wire.errors import WireError
 from agent.wire.keys import Verifier
-from center.broker import broker_config
+from center.broker import ACL, broker_config
 from tests.center.fake_node import CITY, FakeNode
 
 DEADLINE_S = 30.0
@@ -48,15 +48,19 @@ def listens(port: int) -> bool:
 
 @dataclass(slots=True)
 class Mosquitto:
-    """One broker that can be killed and started again."""
+    """One broker that can be killed and started again; ``more_rules`` are added to its access list."""
 
     folder: Path
     keys: Path | None = None
+    more_rules: str = ""
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         conf = broker_config(self.folder, port=self.port, city=CITY, keys=self.keys)
+        if self.more_rules:
+            with conf.with_name(ACL).open("a") as rules:
+                rules.write(self.more_rules)
         program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto"
         self.process = subprocess.Popen([program, "-c", str(conf)], stderr=subprocess.DEVNULL)
         until("mosquitto listens", lambda: listens(self.port))

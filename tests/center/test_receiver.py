@@ -325,13 +325,13 @@ def test_a_forged_or_foreign_batch_is_counted_and_never_answered(center: Center,
     assert dict(center.store.refusals(node.box)) == {"digest": 1, "node": 1}
 
 
-def test_a_refusal_is_logged_once_until_its_reason_changes(
+def test_a_refusal_is_logged_once_for_each_reason_however_they_alternate(
     center: Center, node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "center"):
         for _ in range(5):
             center.take(node.up(b"garbage"))
-        center.take(node.up(bytes(300_000)))
+            center.take(node.up(bytes(300_000)))
     assert len(caplog.records) == 2
 
 

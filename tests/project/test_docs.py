@@ -19,13 +19,13 @@ def code(page: Path) -> str:
 
 
 def targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_is_named_exists(page: Path) -> None:
     text = code(page)
-    assert set(re.findall(r"^ *(?:\$ )?make ([a-z]+)", text, re.MULTILINE)) <= targets()
+    assert set(re.findall(r"^ *(?:\$ )?make ([a-z-]+)", text, re.MULTILINE)) <= targets()
     assert set(re.findall(r"(?<![\w/.-])gardu ([a-z]+)", text)) <= set(COMMANDS)
     assert set(re.findall(r"(?<![\w/.-])gardu-center ([a-z]+)", text)) <= set(CENTER_COMMANDS)
 
@@ -49,5 +49,5 @@ def test_the_readme_gives_the_two_commands() -> None:
 
 
 def test_every_target_of_make_says_what_it_does() -> None:
-    described = re.findall(r"^([a-z]+):.* ## \S", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    described = re.findall(r"^([a-z-]+):.* ## \S", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert set(described) == targets()

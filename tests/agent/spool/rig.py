@@ -217,25 +217,33 @@ def collect(folder: Path, delivered: Iterable[bytes] = ()) -> Audit:
     return found
 
 
-@dataclass(slots=True)
 class Rig:
-    """A node's spool over many runs, and the truth about what it was given."""
+    """A node's spool over many runs, and the truth about what it was given.
 
-    folder: Path
-    settings: Settings = SMALL
-    facts: Facts = field(default_factory=lambda: Facts(version="1.2.3", config_hash="c0ffee", config='{"a":1}'))
-    runs: int = 0
-    now_ms: int = 1_000_000
-    given: dict[ChainKey, list[Row]] = field(default_factory=dict)
-    durable: dict[ChainKey, int] = field(default_factory=dict)
-    delivered: dict[tuple[bytes, Stream, int], bytes] = field(default_factory=dict)
-    names: dict[tuple[bytes, Stream, int], bytes] = field(default_factory=dict)
-    card: Card = field(init=False)
-    spool: Spool = field(init=False)
+    Attributes:
+        given: Every row per run and stream, in order of its number.
+        durable: The highest number that a call which returned has made durable.
+        delivered: What the center has.
+        names: The hash under which each batch was first seen.
+    """
 
-    def __post_init__(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, settings: Settings = SMALL) -> None:
+        self._set(folder, settings)
+        folder.mkdir(parents=True, exist_ok=True)
         self.start()
+
+    def _set(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.facts = Facts(version="1.2.3", config_hash="c0ffee", config='{"a":1}')
+        self.runs = 0
+        self.now_ms = 1_000_000
+        self.given: dict[ChainKey, list[Row]] = {}
+        self.durable: dict[ChainKey, int] = {}
+        self.delivered: dict[tuple[bytes, Stream, int], bytes] = {}
+        self.names: dict[tuple[bytes, Stream, int], bytes] = {}
+        self.card: Card
+        self.spool: Spool
 
     @property
     def run(self) -> bytes:
@@ -250,8 +258,13 @@ class Rig:
 
     def start(self) -> None:
         """Begin a run."""
+        self.start_with(lambda _: False)
+
+    def start_with(self, fails: Callable[[str], bool]) -> None:
+        """Begin a run on a disk that fails where told."""
         self.runs += 1
         self.card = Card(self.folder)
+        self.card.fails = fails
         sealer = Sealer(city=CITY, node=NODE, run=self.run, signer=KEY)
         self.spool = Spool(self.card, sealer, self.settings, self.facts)
         self.spool.open()
@@ -313,9 +326,8 @@ class Rig:
         """Return the same node and truth on a copy of the disk, before its next run has opened it."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         other = object.__new__(Rig)
-        for name in ("settings", "facts", "runs", "now_ms"):
-            setattr(other, name, getattr(self, name))
-        other.folder = folder
+        other._set(folder, self.settings)
+        other.facts, other.runs, other.now_ms = self.facts, self.runs, self.now_ms
         other.given = {key: list(rows) for key, rows in self.given.items()}
         other.durable, other.delivered, other.names = dict(self.durable), dict(self.delivered), dict(self.names)
         return other
@@ -360,8 +372,9 @@ class Rig:
         if held is None:
             return 0
         settled, settled_hash = held.settled, b""
-        for n in range(held.settled + 1, min(held.last, upto or held.last) + 1):
-            found = self.deliver(key, n)
+        last = min(held.last, upto or held.last)
+        hashes = {n: self.deliver(key, n) for n in range(held.settled + 1, last + 1)}
+        for n, found in hashes.items():
             if found is None and not self._excused(key, n):
                 break
             if found is not None:

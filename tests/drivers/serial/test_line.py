@@ -156,6 +156,20 @@ def test_lines_not_understood_are_one_problem_until_one_is() -> None:
     ]
 
 
+def test_noise_that_ends_like_lines_is_no_frame_and_told_once() -> None:
+    driver = make("line", "x", _json(t="t"), None)
+    events: list[Event] = []
+    for step in range(20):
+        events += driver.receive(b"\xff" * 600 + b"\n\xff\n", S * step)
+    events += driver.receive(b'{"t":1}\n', S * 20)
+    assert [(one.code, one.ok) for one in events if isinstance(one, Problem)] == [
+        ("no_frames", False),
+        ("not_understood", False),
+        ("no_frames", True),
+        ("not_understood", True),
+    ]
+
+
 def test_the_channels_are_what_the_options_name() -> None:
     assert [(one.name, one.unit) for one in make("line", "x", CSV, None).info.channels] == [("t", "Cel"), ("h", "1")]
 

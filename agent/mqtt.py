@@ -1,0 +1,191 @@
+"""The one owner of MQTT: a new client for every connection, and nothing waits inside it.
+
+A client used again after its broker died sends old messages twice; so a `Link` lives for one connection only, its
+publishes run side by side and all end with it. A connection ends without a good-bye, so that the broker publishes the
+will, unless `Link.leave` said one.
+"""
+
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.client import Client, DisconnectFlags
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.errors import LinkLost
+
+_IN_FLIGHT = 128  # above what sync ever has in flight, so the client itself never queues
+_INCOMING = 256
+_WILL_DELAY_S = 30  # a short radio gap does not show
+_QOS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Where to connect and how.
+
+    Attributes:
+        host: Name or address.
+        tcp_port: Port.
+        tls: Context for mutual TLS; None for plain TCP.
+        version_5: MQTT 5, else 3.1.1; the payloads are the same.
+        keepalive_s: Longest silence on the link.
+        timeout_s: Longest wait for the broker to answer a single request.
+    """
+
+    host: str
+    tcp_port: int
+    tls: ssl.SSLContext | None
+    version_5: bool = True
+    keepalive_s: int = 60
+    timeout_s: float = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What came in."""
+
+    topic: str
+    payload: bytes
+
+
+class Link:
+    """One connection."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+
+    async def subscribe(self, topic: str) -> None:
+        """Subscribe with QoS 1. Raises LinkLost."""
+        with _weather():
+            for granted in await self._client.subscribe(topic, qos=_QOS):
+                code = granted if isinstance(granted, int) else granted.value
+                if code > _QOS:
+                    raise LinkLost(f"the broker does not let this node read {topic}: check its access list")
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish with QoS 1 and wait for the broker's receipt, which frees nothing. Raises LinkLost."""
+        with _weather():
+            await self._client.publish(topic, payload, qos=_QOS, retain=retain)
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield what comes in until the link is lost. Raises LinkLost."""
+        with _weather():
+            async for message in self._client.messages:
+                payload = message.payload
+                yield Message(topic=message.topic.value, payload=payload if isinstance(payload, bytes) else b"")
+
+    async def leave(self) -> None:
+        """End the connection in order: the broker publishes no will. Raises LinkLost."""
+        with _weather():
+            await self._client.__aexit__(None, None, None)
+
+
+@contextlib.asynccontextmanager
+async def connect(broker: Broker, *, client_id: str, will_topic: str, will: bytes) -> AsyncIterator[Link]:
+    """Open one connection with a retained will and end it. Raises LinkLost with the reason."""
+    ear = _Ear()
+    client = _Client(
+        broker.host,
+        broker.tcp_port,
+        identifier=client_id,
+        protocol=aiomqtt.ProtocolVersion.V5 if broker.version_5 else aiomqtt.ProtocolVersion.V311,
+        clean_session=None if broker.version_5 else True,
+        will=aiomqtt.Will(will_topic, will, _QOS, retain=True, properties=_will_delay(broker)),
+        timeout=broker.timeout_s,
+        keepalive=broker.keepalive_s,
+        max_inflight_messages=_IN_FLIGHT,
+        max_queued_outgoing_messages=_IN_FLIGHT,
+        max_queued_incoming_messages=_INCOMING,
+        tls_context=broker.tls,
+        logger=ear,
+    )
+    client.ear = ear
+    client.pending_calls_threshold = _IN_FLIGHT
+    try:
+        with _weather():
+            await client.__aenter__()
+        yield Link(client)
+    finally:
+        client.hang_up()
+
+
+class _Ear(logging.Logger):
+    """Hears what paho logs: what broke a connection, it tells nobody else."""
+
+    def __init__(self) -> None:
+        super().__init__("mqtt", logging.ERROR)
+        self.heard: OSError | None = None
+
+    def handle(self, record: logging.LogRecord) -> None:
+        for value in record.args if isinstance(record.args, tuple) else ():
+            self.heard = value if isinstance(value, OSError) else self.heard
+
+
+class _Client(aiomqtt.Client):
+    """The library's client; it also says why a connection broke, even before the broker answered, and can hang up."""
+
+    ear: _Ear
+
+    def _on_disconnect(
+        self,
+        client: Client,
+        userdata: object,
+        flags: DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError("the broker hung up"))
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        for end in (self._connected, self._disconnected):
+            if end.done() and (error := end.exception()) is not None:
+                error.__cause__ = self.ear.heard
+
+    def hang_up(self) -> None:
+        """Close the socket whatever state it is in: nothing that was handed over may leave after this."""
+        self._client._sock_close()  # noqa: SLF001 - neither library has a public way
+        for end in (self._connected, self._disconnected):
+            if end.done() and not end.cancelled():
+                end.exception()  # seen, even when nobody waited for it
+
+
+@contextlib.contextmanager
+def _weather() -> Iterator[None]:
+    """Turn what the client raises when the world is bad into LinkLost, with the innermost reason."""
+    try:
+        yield
+    except (aiomqtt.MqttError, UnicodeError) as error:  # the latter: a host that cannot be one
+        raise LinkLost(_reason(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    while isinstance(inner := error.__cause__ or error.__context__, (aiomqtt.MqttError, OSError)):
+        error = inner
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the broker's certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        what = (error.reason or str(error)).replace("_", " ").lower()
+        return f"the broker refuses this node's certificate: {what}" if "alert" in what else f"no TLS: {what}"
+    if isinstance(error, TimeoutError):
+        return "the broker does not answer"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
+        what = "refuses" if isinstance(error, MqttConnectError) else "ended"
+        return f"the broker {what} the connection: {error.rc}"
+    return str(error) or type(error).__name__
+
+
+def _will_delay(broker: Broker) -> Properties | None:
+    if not broker.version_5:
+        return None
+    properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]  # paho gives it no types
+    properties.WillDelayInterval = _WILL_DELAY_S
+    return properties

@@ -1,0 +1,1 @@
+"""The spool: rows and batches on disk."""

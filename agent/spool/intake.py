@@ -1,0 +1,200 @@
+"""The intake: rows wait here until they are written, and it is decided when that is.
+
+Alarms are written and sealed at once. Telemetry is durable within ``durable_within_s``, and sealed at the pace of the
+link: often while live, rarely while offline. Both come due together where they can, so they share one sync.
+"""
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from agent.errors import SpoolError
+from agent.seal import Moment, Pace
+from agent.spool.shelf import Ref
+from agent.spool.spool import Spool
+from agent.spool.writer import Writer
+from agent.wire.batch import STEPPED, Stream
+from agent.wire.senml import Row
+
+log = logging.getLogger(__name__)
+
+_MOST_WAITING = 20_000
+"""Rows kept in memory while the disk refuses; about 10 MB."""
+_RETRY_S = 5.0
+"""Pause between two tries while the disk refuses."""
+_QUIET_S = 10.0
+_TOGETHER = 0.15
+"""A seal due within this share of its wait goes along with a write that is due now."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """When what waits must be written and sealed, in seconds of the loop's clock. Pure."""
+
+    durable_within_s: float
+    pace: Pace
+    metered: bool = False
+    online: bool = False
+    alarm: bool = False
+    first_row_s: float | None = None
+    sealed_s: float = -math.inf
+    unsealed: int = 0
+    not_before_s: float = -math.inf
+
+    def due_s(self) -> float | None:
+        """Return when to write next; None while nothing waits."""
+        if self.alarm or (self.first_row_s is not None and self.sealed_s == -math.inf):
+            return self.not_before_s  # alarms, and the first rows of a run: they prove that it lives
+        moments = [] if self.first_row_s is None else [self.first_row_s + self.durable_within_s]
+        if self.unsealed or self.first_row_s is not None:
+            moments.append(self.sealed_s + self._wait_s())
+        if self.online and self.sealed_s > -math.inf:
+            moments.append(self.sealed_s + max(self.pace.empty_after_s, self._wait_s()))
+        return max(min(moments), self.not_before_s) if moments else None
+
+    def seals(self, now_s: float) -> bool:
+        """Tell whether telemetry is sealed by a write now."""
+        wait_s = self._wait_s()
+        if not self.unsealed and self.first_row_s is None:
+            wait_s = max(self.pace.empty_after_s, wait_s)
+            return self.online and now_s >= self.sealed_s + wait_s
+        return now_s >= self.sealed_s + wait_s * (1 - _TOGETHER)
+
+    def _wait_s(self) -> float:
+        return self.pace.wait_s(online=self.online, metered=self.metered)
+
+
+class Intake:
+    """Takes rows from everywhere in the loop; one task writes them through the spool's thread."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        *,
+        plan: Plan,
+        moment: Callable[[], Moment],
+        stored: Callable[[Sequence[Ref]], None],
+    ) -> None:
+        """Make an intake.
+
+        Args:
+            writer: The spool's thread.
+            plan: When to write.
+            moment: Now; called right before a write, so it is never before a row.
+            stored: Told of every batch that may be sent.
+        """
+        self._writer = writer
+        self._plan = plan
+        self._moment = moment
+        self._stored = stored
+        self._waiting: dict[Stream, deque[Row]] = {stream: deque() for stream in Stream}
+        self._wake = asyncio.Event()
+        self._newest: dict[tuple[Stream, str], int] = {}
+        self._refused = False
+        self._stepped = False
+        self.dropped = 0
+
+    def take(self, row: Row, stream: Stream = Stream.TELEMETRY) -> None:
+        """Take a row; it counts as taken once the write that covers it has returned. Never waits."""
+        row = self._one_a_ms(row, stream)
+        rows = self._waiting[stream]
+        rows.append(row)
+        if len(rows) > _MOST_WAITING:
+            rows.popleft()
+            self._drop()
+        if stream is Stream.ALARM:
+            self._plan.alarm = True
+            self._wake.set()
+        elif self._plan.first_row_s is None:
+            self._plan.first_row_s = asyncio.get_running_loop().time()
+            self._wake.set()
+
+    def _one_a_ms(self, row: Row, stream: Stream) -> Row:
+        """Move a row on by a millisecond where its channel has one there: frames of one chunk share their moment."""
+        key = (stream, row.path)
+        newest = self._newest.get(key, -1)
+        if row.boot_ms <= newest:
+            row = Row(path=row.path, unit=row.unit, boot_ms=newest + 1, value=row.value, flags=row.flags)
+        self._newest[key] = row.boot_ms
+        return row
+
+    def set_online(self, *, online: bool) -> None:
+        """Say whether the link is up: live batches leave more often."""
+        if online != self._plan.online:
+            self._plan.online = online
+            self._wake.set()
+
+    async def run(self, alive: Callable[[], None]) -> None:
+        """Write what is due, for ever. ``alive`` is called after each write and each quiet spell."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = self._plan.due_s()
+            if due_s is None or due_s > loop.time():
+                self._wake.clear()
+                quiet_s = _QUIET_S if due_s is None else min(_QUIET_S, max(0.0, due_s - loop.time()))
+                try:
+                    async with asyncio.timeout(quiet_s):
+                        await self._wake.wait()
+                except TimeoutError:
+                    alive()
+                continue
+            await self.write(seal=self._plan.seals(loop.time()))
+            alive()
+
+    async def write(self, *, seal: bool) -> None:
+        """Write and sync all that waits now; with ``seal`` telemetry becomes a batch.
+
+        While the disk refuses, what the spool has in line goes first; only then it is given more.
+        """
+        plan, now_s = self._plan, asyncio.get_running_loop().time()
+        plan.alarm = False
+        plan.first_row_s = None
+        try:
+            if self._refused:
+                await self._hand_over({}, frozenset())
+                log.info("disk takes rows again: dropped=%d", self.dropped)
+                self._refused = False
+            rows = {stream: tuple(waiting) for stream, waiting in self._waiting.items()}
+            for waiting in self._waiting.values():
+                waiting.clear()
+            plan.unsealed += len(rows[Stream.TELEMETRY])
+            due = {Stream.ALARM: bool(rows[Stream.ALARM]), Stream.TELEMETRY: seal}
+            await self._hand_over(rows, frozenset(stream for stream in Stream if due[stream]))
+        except SpoolError as error:
+            if not self._refused:
+                log.error("disk refuses rows, trying on: %s", error)  # noqa: TRY400 - weather, not a bug
+            self._refused = plan.alarm = True
+            plan.not_before_s = now_s + _RETRY_S
+            return
+        if seal:
+            plan.unsealed = 0
+            plan.sealed_s = now_s
+
+    async def _hand_over(self, rows: Mapping[Stream, Sequence[Row]], seal: frozenset[Stream]) -> None:
+        moment = self._now()
+        if Stream.TELEMETRY in seal:
+            self._stepped = False
+        self._stored(await self._writer.call(_commit(dict(rows), moment, seal)))
+
+    def _now(self) -> Moment:
+        """Return the moment; a step of the clock stays on it until a batch of telemetry has carried it."""
+        moment = self._moment()
+        self._stepped = self._stepped or moment.clock >= STEPPED
+        return replace(moment, clock=moment.clock | STEPPED) if self._stepped else moment
+
+    def _drop(self) -> None:
+        if not self.dropped:
+            log.error("memory full while the disk refuses, oldest rows leave: kept=%d", _MOST_WAITING)
+        self.dropped += 1
+
+    async def record(self, work: Callable[[Spool, Moment], list[Ref]]) -> None:
+        """Seal one record that is no reading, with the moment of now."""
+        moment = self._now()
+        self._stored(await self._writer.call(lambda spool: work(spool, moment)))
+
+
+def _commit(rows: dict[Stream, Sequence[Row]], moment: Moment, seal: frozenset[Stream]) -> Callable[[Spool], list[Ref]]:
+    return lambda spool: spool.commit(rows, moment=moment, seal=seal)

@@ -1,0 +1,137 @@
+"""What lies on disk, for reading: every batch is checked once more before it is handed out."""
+
+import contextlib
+import logging
+from dataclasses import dataclass
+
+from agent.spool import frames
+from agent.spool.disk import Disk
+from agent.spool.index import ChainKey, Index, Segment
+from agent.sync import Held
+from agent.wire import batch
+from agent.wire.batch import NO_HASH, Stream
+from agent.wire.errors import WireError
+from agent.wire.senml import Row
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ref:
+    """Name of a batch on this disk."""
+
+    run: bytes
+    stream: Stream
+    n: int
+
+    @property
+    def key(self) -> ChainKey:
+        """Its chain."""
+        return self.run, self.stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A batch as it lies on disk."""
+
+    ref: Ref
+    message: bytes
+    hash: bytes
+
+
+class Shelf:
+    """Reads what an index knows of."""
+
+    def __init__(self, disk: Disk, index: Index) -> None:
+        self._disk = disk
+        self._index = index
+
+    def held(self) -> list[Held]:
+        """Return every chain with a batch on disk, oldest first."""
+        found: list[Held] = []
+        for chain in self._index.chains.values():
+            here = list(self._index.held(chain.key))
+            if here:
+                found.append(
+                    Held(
+                        run=chain.run,
+                        stream=chain.stream,
+                        first=here[0][0],
+                        last=here[-1][1],
+                        last_seq=chain.taken,
+                        settled=chain.settled,
+                        ranges=tuple(chain.ranges),
+                        refused=frozenset(chain.refused),
+                    )
+                )
+        return found
+
+    def read(self, ref: Ref) -> Stored | None:
+        """Return a batch; None when it is not here, its bytes have gone bad, or the card cannot read it now."""
+        for segment, offset in self._index.where(ref.key, ref.n):
+            try:
+                frame = self._frame(segment, offset)
+                if frame is not None:
+                    message = frames.message_of(frame)
+                    return Stored(ref=ref, message=message, hash=batch.hash_of(batch.split(message)[0]))
+            except OSError as error:
+                log.warning("segment unreadable: segment=%s error=%s", segment.name, error.strerror)
+                continue
+            except WireError:
+                pass
+            segment.forget(ref.key, ref.n)
+            log.warning("batch damaged on disk: run=%s stream=%s n=%d", ref.run.hex(), ref.stream.name.lower(), ref.n)
+        return None
+
+    def hash(self, key: ChainKey, n: int) -> bytes | None:
+        """Return the hash of a batch of which the disk knows: from itself, the batch behind it, a head or the end."""
+        if n == 0:
+            return NO_HASH
+        found = self.read(Ref(run=key[0], stream=key[1], n=n))
+        if found is not None:
+            return found.hash
+        behind = self.header(key, n + 1)
+        if behind is not None:
+            return behind.prev
+        ends = [segment.head.end for segment in self._index.segments if segment.key == key]
+        if key in self._index.chains:
+            ends.append(self._index.chains[key].end)
+        return next((end.hash for end in ends if end.n == n and end.hash != NO_HASH), None)
+
+    def header(self, key: ChainKey, n: int) -> batch.Header | None:
+        """Return the header of a batch that is here."""
+        found = self.read(Ref(run=key[0], stream=key[1], n=n))
+        with contextlib.suppress(WireError):
+            return None if found is None else batch.peek(found.message)
+        return None
+
+    def rows(self, segment: Segment, offset: int) -> list[Row]:
+        """Return the rows of a ROWS frame; none when its bytes have gone bad."""
+        frame = self.frame(segment, offset)
+        return [] if frame is None else frames.decode_rows(frame.body)[1]
+
+    def frame(self, segment: Segment, offset: int) -> frames.Frame | None:
+        """Return the frame at an offset; None when its bytes have gone bad or cannot be read."""
+        try:
+            return self._frame(segment, offset)
+        except OSError as error:
+            log.warning("segment unreadable: segment=%s error=%s", segment.name, error.strerror)
+            return None
+
+    def _frame(self, segment: Segment, offset: int) -> frames.Frame | None:
+        size = frames.length_at(self._disk.read_at(segment.name, offset, frames.HEADER_BYTES))
+        return frames.frame_at(self._disk.read_at(segment.name, offset, size)) if size else None
+
+    def size(self, segment: Segment, offset: int) -> int:
+        """Return the size of the frame at an offset, in bytes; 0 when it cannot be read."""
+        try:
+            return frames.length_at(self._disk.read_at(segment.name, offset, frames.HEADER_BYTES))
+        except OSError:
+            return 0
+
+    def free_bytes(self, otherwise: int) -> int:
+        """Return the free bytes of the disk, or ``otherwise`` when it does not say."""
+        try:
+            return self._disk.free_bytes()
+        except OSError:
+            return otherwise
