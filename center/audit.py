@@ -93,7 +93,7 @@ class NodeAudit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """All nodes together. ``lost`` = ``missing``; ``unverified`` counts stored batches and held messages."""
+    """All nodes together. ``lost`` = ``missing``; what is ``waiting`` for a key anybody may have sent: no fault."""
 
     nodes: int
     runs: int
@@ -105,6 +105,7 @@ class Totals:
     lost: int
     twice: int
     unverified: int
+    waiting: int
     doubles_refused: int
     refused: int
     alarms: int
@@ -165,7 +166,8 @@ def _totals(nodes: Sequence[NodeAudit], of_no_node: Mapping[str, int], unproject
         in_gaps=sum(line.in_gaps for line in lines),
         lost=sum(line.missing for line in lines),
         twice=sum(node.twice for node in nodes),
-        unverified=sum(node.unverified + node.waiting for node in nodes),
+        unverified=sum(node.unverified for node in nodes),
+        waiting=sum(node.waiting for node in nodes),
         doubles_refused=sum(line.doubles_refused for line in lines),
         refused=sum(sum(node.refusals.values()) for node in nodes) + sum(of_no_node.values()),
         alarms=sum(len(node.alarms) for node in nodes),

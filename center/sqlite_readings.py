@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.wire.batch import Coding, Kind, Stream, decode_header, inflate, split
+from agent.wire.batch import Coding, Kind, Stream, decode_header, digest_of, inflate, split
 from agent.wire.cose import parts
-from agent.wire.errors import WireError
+from agent.wire.errors import Reason, WireError
 from agent.wire.senml import Row, Scalar, unpack
 from center.dating import Dating
 from center.ingest import Box
@@ -84,6 +84,8 @@ class SqliteReadings:
         (message,) = self._db.execute("SELECT message FROM batches WHERE id = ?", (batch.id,)).fetchone()
         sign1, body = split(message)
         header = decode_header(parts(sign1).payload)
+        if digest_of(body) != header.digest:
+            raise WireError(Reason.DIGEST, "the body is not the one that was signed")
         plain = inflate(body) if header.coding is Coding.DEFLATE else body
         return unpack(plain, node="/".join(batch.box), at_boot_ms=header.at_boot_ms, at_utc_ms=header.at_utc_ms)
 

@@ -50,8 +50,10 @@ def _print(result: Audit) -> None:
             print(f"  ALARM {alarm.what} {alarm.subject}: {alarm.detail} (seen {alarm.count} times)")
         for name_ in node.unequal:
             print(f"  UNEQUAL the readings of {name_} are not the rows of its batches")
-        if node.unverified or node.waiting:
-            print(f"  UNVERIFIED stored {node.unverified}, waiting for a key {node.waiting}")
+        if node.unverified:
+            print(f"  UNVERIFIED stored {node.unverified}")
+        if node.waiting:
+            print(f"  waiting for a key {node.waiting}: `gardu-center nodes add` if it is this node's")
     for reason, count in result.of_no_node.items():
         print(f"refused of no node {count}: {reason}")
     totals = result.totals
