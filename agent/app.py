@@ -51,6 +51,8 @@ _UPLINK_LATE_S = 150.0
 """The uplink waits for name servers, several addresses, a handshake and an answer in one step."""
 _BEAT_S = 10.0
 _FRESH_BOOT_S = 300.0
+_LAST_WORDS_S = 3.0
+"""Longest wait for the center to settle what was taken last, before the process ends."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
@@ -182,14 +184,18 @@ async def _tasks(parts: _Parts, notifier: Notifier) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(parts.pipeline.run())
             ports = _Ports(group, parts, _buses(parts.fitted))
-            if config.host.enabled:
-                group.create_task(_host(parts))
+            host = group.create_task(_host(parts)) if config.host.enabled else None
             group.create_task(parts.intake.run(pulse.task("spool", _LATE_S + config.spool.durable_within_s)))
             group.create_task(parts.uplink.run(pulse.task("uplink", _UPLINK_LATE_S), spread=_is_fresh_boot()))
             group.create_task(parts.socket.serve(Path(config.run_folder) / FILE))
             group.create_task(_watch(ports, pulse, notifier))
             notifier.tell(READY="1", STATUS=f"{len(parts.fitted)} sensors")
             await stop.wait()
+            ports.end()
+            if host is not None:
+                host.cancel()
+            await parts.intake.flush()
+            await parts.uplink.drained(_LAST_WORDS_S)
             raise Stopped
     except BaseExceptionGroup as group_error:
         stopped, bugs = group_error.split(Stopped)
@@ -220,6 +226,11 @@ class _Ports:
                 self._renewed.add(name)
                 self._tasks[name].cancel()
                 self._tasks[name] = self._start(name)
+
+    def end(self) -> None:
+        """Take no more readings."""
+        for task in self._tasks.values():
+            task.cancel()
 
     def _start(self, name: str) -> asyncio.Task[None]:
         sensors = self._buses[name]

@@ -5,6 +5,7 @@ publishes run side by side and all end with it. A connection ends without a good
 will, unless `Link.leave` said one.
 """
 
+import asyncio
 import contextlib
 import logging
 import ssl
@@ -158,11 +159,19 @@ class _Client(aiomqtt.Client):
 
 @contextlib.contextmanager
 def _weather() -> Iterator[None]:
-    """Turn what the client raises when the world is bad into LinkLost, with the innermost reason."""
+    """Turn what the client raises when the world is bad into LinkLost, with the innermost reason.
+
+    The client waits by `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes in the same moment
+    as what was waited for; here it is raised again.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         yield
     except (aiomqtt.MqttError, UnicodeError) as error:  # the latter: a host that cannot be one
         raise LinkLost(_reason(error)) from error
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 def _reason(error: BaseException) -> str:

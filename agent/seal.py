@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.wire import batch, senml
 from agent.wire.batch import Clock, Header, Kind, Stream
@@ -106,15 +106,6 @@ def cut(rows: Sequence[senml.Row], limits: Limits) -> list[Sequence[senml.Row]]:
     if start < len(rows):
         pieces.append(rows[start:])
     return pieces
-
-
-def _not_before(rows: Sequence[senml.Row], moment: Moment) -> Moment:
-    """Return a moment at or after every row: a row that is ahead of it would make the center refuse all of them."""
-    ahead_ms = max((row.boot_ms for row in rows), default=0) - moment.boot_ms
-    if ahead_ms <= 0:
-        return moment
-    utc_ms = None if moment.utc_ms is None else moment.utc_ms + ahead_ms
-    return replace(moment, boot_ms=moment.boot_ms + ahead_ms, utc_ms=utc_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

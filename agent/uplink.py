@@ -10,7 +10,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.errors import LinkLost
 from agent.mqtt import Broker, Link, Message, connect
@@ -31,6 +31,8 @@ from drivers.backoff import Backoff
 log = logging.getLogger(__name__)
 
 _LEAST_WAIT_S = 0.01
+_LOOK_S = 0.05
+_REASONS = 5  # different reasons told in one outage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ class Waits:
 
     beat_s: float = 10
     rehello_s: float = 10
-    unanswered_s: float = 30
+    unanswered_s: float = 10
     farewell_s: float = 1
 
 
@@ -77,7 +79,8 @@ class Waits:
 class _Told:
     """What was said once already."""
 
-    down: str | None = ""  # why the link is down; None while the center answers
+    up: bool = False  # whether the last word was that the center answers
+    downs: set[str] = field(default_factory=set)  # why the link is down, each reason once an outage
     conflicts: set[tuple[bytes, int, int]] = field(default_factory=set)
 
 
@@ -125,6 +128,7 @@ class Uplink:
         self._nonce = b""
         self._hello_s = 0.0
         self._answered = False
+        self._answers: set[bytes] = set()
         self._foreign = False
         self._acked = False
         self._told = _Told()
@@ -159,6 +163,12 @@ class Uplink:
             if self._acked:
                 retry = self._backoff(True)
             await self._pause(retry.next_s(), alive)
+
+    async def drained(self, within_s: float) -> None:
+        """Wait until the center has all that is here, at most so long; not at all while it does not answer."""
+        end_s = self._now_s() + within_s
+        while self._acked and self.sync.backlog() and self._now_s() < end_s:  # noqa: ASYNC110 - the event is the sender's
+            await asyncio.sleep(_LOOK_S)
 
     async def _connection(self, alive: Callable[[], None]) -> None:
         alive()
@@ -254,6 +264,7 @@ class Uplink:
         self._nonce = self._random(ID_BYTES)
         self._hello_s = self._now_s()
         self._answered = self._foreign = False
+        self._answers.clear()
         who = self._who
         for page in encode_hello(self._nonce, who.run, who.boot, hello_chains(held)):
             await link.publish(topics.hello(who.city, who.node), page)
@@ -263,7 +274,6 @@ class Uplink:
     async def _receive(self, link: Link) -> None:
         async for message in link.messages():
             await self._take(message)
-        raise LinkLost("the broker ended the connection")
 
     async def _take(self, message: Message) -> None:
         who = self._who
@@ -278,6 +288,10 @@ class Uplink:
             self._news.set()
             return
         self._foreign = False
+        if ack.answers_hello and message.payload in self._answers:
+            ack = replace(ack, answers_hello=False)  # said again on the way: only the first may move n back
+        elif ack.answers_hello:
+            self._answers.add(message.payload)
         self._apply(ack, await self._writer.call(lambda spool: spool.settle(ack)))
 
     def _apply(self, ack: Ack, settling: Settling) -> None:
@@ -300,9 +314,10 @@ class Uplink:
         if not self._acked:
             self._acked = True
             self._online(True)
-        if self._told.down is not None:
+        if not self._told.up:
             log.info("link up: broker=%s:%d, the center answers", self._broker.host, self._broker.tcp_port)
-            self._told.down = None
+            self._told.up = True
+            self._told.downs.clear()
         self._news.set()
 
     # -- saying things once -----------------------------------------------------------------------------------------
@@ -313,9 +328,10 @@ class Uplink:
         self.refused[reason] += 1
 
     def _say_down(self, reason: str) -> None:
-        if reason != self._told.down:
+        if reason not in self._told.downs and len(self._told.downs) < _REASONS:
             log.warning("link down: broker=%s:%d reason=%s", self._broker.host, self._broker.tcp_port, reason)
-            self._told.down = reason
+            self._told.downs.add(reason)
+        self._told.up = False
 
     def _state(self, *, online: bool) -> bytes:
         who = self._who

@@ -309,6 +309,7 @@ class Index:
             self.elsewhere.setdefault(key, Spans()).add(first, last)
             return
         chain.covered.add(first, last)
+        chain.taken = max(chain.taken, last)
         if len(chain.unsealed) >= chain.trim_at:
             chain.trim()
 

@@ -144,6 +144,11 @@ class Intake:
             await self.write(seal=self._plan.seals(loop.time()))
             alive()
 
+    async def flush(self) -> None:
+        """Write and seal what waits, if anything does."""
+        if self._plan.unsealed or any(self._waiting.values()):
+            await self.write(seal=True)
+
     async def write(self, *, seal: bool) -> None:
         """Write and sync all that waits now; with ``seal`` telemetry becomes a batch.
 

@@ -131,7 +131,7 @@ def unsettled(index: Index, segment: Segment, newest: dict[BatchKey, int]) -> li
         if newest.get((run, stream, n), 0) <= segment.name.counter:
             found.append(((run, stream), n, offset))
     chain = index.chains[segment.key]
-    twins = [other for other in index.segments if other.key == chain.key and other is not segment]
+    twins = [other for other in index.segments if other.key == chain.key and other.name.counter > segment.name.counter]
     for n in range(max(segment.first_n, chain.settled + 1), segment.last_n + 1):
         if chain.is_settled(n) or n in chain.gone or (*chain.key, n) in newest:
             continue

@@ -72,6 +72,7 @@ class _Open:
         written: Highest seq in a ROWS frame or a batch, on disk or in line.
         origins: Chains whose rows were taken over by what is in line.
         leaving: Segments to remove once all that is in line is synced.
+        naming: True while a gap is in line.
     """
 
     tail: Tail
@@ -81,6 +82,7 @@ class _Open:
     written: int = 0
     origins: list[Chain] = field(default_factory=list)
     leaving: list[Segment] = field(default_factory=list)
+    naming: bool = False
 
 
 class Spool:
@@ -176,8 +178,9 @@ class Spool:
             new = rows.get(stream, ())
             if new or stream in seal or self._left.get(stream):
                 here = self._begin(stream, moment)
+                before = here.end.n
                 self._take(here, new, moment)
-                if stream in seal:
+                if stream in seal and (here.unsealed or here.end.n == before):
                     self._seal(here, moment, everything=True)
                 self._write_rows(here)
         return self._flush(moment)
@@ -245,6 +248,7 @@ class Spool:
 
     def _record_gaps(self, here: _Open, gaps: list[Gap], moment: Moment) -> None:
         for gap in gaps:
+            here.naming = True
             self._record(here, Kind.GAP, gap.encode(), moment)
             self._index.note_gap(here.chain.stream, gap)
             for span in gap.chains:
@@ -325,6 +329,7 @@ class Spool:
         for segment in here.leaving:
             self._remove(segment)
         here.leaving = []
+        here.naming = False
 
     def _head(self, here: _Open, moment: Moment) -> Head:
         return Head(
@@ -349,8 +354,11 @@ class Spool:
         if short <= 0:
             return
         leaving = retention.plan(self._index, self._shelf, stream, short, segment_bytes // 2)
-        for segment in leaving.free:
-            self._remove(segment)
+        if here.naming:  # a gap in line may be all that names what they hold
+            here.leaving += leaving.free
+        else:
+            for segment in leaving.free:
+                self._remove(segment)
         for piece in leaving.copies:
             here.tail.append(piece)
         self._record_gaps(here, leaving.gaps, moment)
@@ -358,7 +366,7 @@ class Spool:
             rows = sum(span.last - span.first + 1 for gap in leaving.gaps for span in gap.rows)
             log.warning("spool full, oldest readings leave: stream=%s rows=%d", stream.name.lower(), rows)
             self._full.add(stream)
-        here.leaving = leaving.segments
+        here.leaving += leaving.segments
 
     def _remove(self, segment: Segment) -> None:
         try:

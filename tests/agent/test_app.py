@@ -84,10 +84,13 @@ class Box:
         path.write_text(self.text)
         return path
 
-    def start(self, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, *, by: tuple[str, ...] = ("-m", "agent"), environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-sP", "-m", "agent", "run", "--config", str(self.write())],
-            env={**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify"), **environment},
+            [sys.executable, "-sP", *by, "run", "--config", str(self.write())],
+            env={**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify"), **(environment or {})},
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -95,7 +98,7 @@ class Box:
         return process
 
     def started(self, **environment: str) -> subprocess.Popen[str]:
-        process = self.start(**environment)
+        process = self.start(environment=environment)
         self.wait_for("READY=1")
         return process
 
@@ -166,8 +169,7 @@ def test_a_stop_seals_and_the_next_start_says_that_the_end_was_clean(box: Box, a
     box.sensor("air", air)
     for _ in range(2):
         process = box.started()
-        count = len(box.segments())
-        until(lambda count=count: len(box.segments()) > count, "a segment")  # type: ignore[misc]  # mypy: default arguments
+        until(lambda: (box.folder / "run/restarts").read_text() == "0", "a run that left something")
         log = box.ended(process, signal.SIGTERM)
         assert process.returncode == 0, log
         assert "ended" in log
@@ -274,19 +276,37 @@ def test_readings_reach_who_listens_on_this_machine(box: Box, air: str) -> None:
     box.ended(process, signal.SIGTERM)
 
 
+@pytest.mark.parametrize("with_host", [True, False])
+def test_only_what_the_configuration_uses_is_imported(box: Box, air: str, with_host: bool) -> None:  # noqa: FBT001
+    box.sensor("air", air)
+    if with_host:
+        box.text = box.text.replace("enabled = false", "enabled = true")
+    tell = "import sys, agent.cli.main as cli; code = cli.main(); print(*sys.modules); sys.exit(code)"
+    process = box.start(by=("-c", tell))
+    until(lambda: len(box.segments()) > 0, "a segment")
+    process.send_signal(signal.SIGTERM)
+    imported = set(process.communicate(timeout=WITHIN_S)[0].split())
+    assert {"agent.app", "drivers.serial.sds011"} <= imported
+    assert ("psutil" in imported) is with_host
+    families = {name for name in imported if name.startswith("drivers.serial.")}
+    assert families.isdisjoint({"drivers.serial.modbus", "drivers.serial.nmea", "drivers.serial.ultrasonic"})
+    assert imported.isdisjoint({"rich", "amqtt", "sqlite3", "center", "cryptography.x509", "agent.cli.check"})
+
+
 # -- in this process --------------------------------------------------------------------------------------------------
 
 
-def run_here(box: Box, meanwhile: Callable[[], None], *, watchdog_s: float = 0.15) -> None:
-    """Run the daemon here; ``meanwhile`` is called again and again and ends it by `enough`."""
+def run_here(box: Box, enough: Callable[[], bool], *, watchdog_s: float = 0.15) -> None:
+    """Run the daemon here and stop it as soon as it is ``enough``."""
     parsed = parse([("agent.toml", box.write().read_bytes())], registry())
     notifier = Notifier({"NOTIFY_SOCKET": str(box.folder / "notify"), "WATCHDOG_USEC": str(int(watchdog_s * 1e6))})
 
     async def main() -> None:
         async def look() -> None:
-            while True:
-                meanwhile()
+            while not enough():  # noqa: ASYNC110 - what it looks at has no events
                 await asyncio.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await running
 
         looking = asyncio.ensure_future(look())
         running = asyncio.ensure_future(app.run(parsed, notifier))
@@ -304,8 +324,11 @@ def run_here(box: Box, meanwhile: Callable[[], None], *, watchdog_s: float = 0.1
     asyncio.run(main())
 
 
-def enough() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
+def test_an_alarm_on_a_probe_of_this_box_reaches_the_disk(box: Box) -> None:
+    box.text = box.text.replace("enabled = false", 'enabled = true\nevery = "1 s"')
+    box.text += '[alarm.lama]\nwatch = "host/uptime"\nlevels = { on = "1 s" }\nfor = "0 s"\n'
+
+    run_here(box, lambda: any("-alarm-" in segment.name for segment in box.segments()))
 
 
 def test_a_bug_in_a_task_ends_the_process(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +339,7 @@ def test_a_bug_in_a_task_ends_the_process(box: Box, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(app, "own_port", broken)
     box.sensor("air", "path:/dev/null")
     with pytest.raises(BaseExceptionGroup) as found:
-        run_here(box, lambda: None)
+        run_here(box, lambda: False)
     assert found.value.subgroup(ZeroDivisionError) is not None
     assert "STOPPING=1" in box.hear()
 
@@ -340,10 +363,9 @@ def test_a_late_port_task_is_made_anew_once_and_then_the_watchdog_starves(
     box.sensor("air", "path:/dev/null")
     fed: list[int] = []
 
-    def look() -> None:
+    def look() -> bool:
         fed.append(box.hear().count("WATCHDOG=1"))
-        if len(begun) == 2 and len(fed) > 150:
-            enough()
+        return len(begun) == 2 and len(fed) > 150
 
     run_here(box, look)
     assert (len(begun), len(ended)) == (2, 2)
@@ -366,11 +388,11 @@ def test_a_stuck_disk_starves_the_watchdog(box: Box, monkeypatch: pytest.MonkeyP
     box.sensor("air", air)
     fed: list[int] = []
 
-    def look() -> None:
+    def look() -> bool:
         fed.append(box.hear().count("WATCHDOG=1"))
         if len(fed) > 200:
             gate.set()
-            enough()
+        return gate.is_set()
 
     run_here(box, look)
     assert fed[-1] == fed[-30] > 0
@@ -383,14 +405,7 @@ def test_a_disk_that_refuses_the_end_ends_the_run_all_the_same(
         raise SpoolError("no")
 
     monkeypatch.setattr(Spool, "close", refuse)
-    turns: list[int] = []
-
-    def look() -> None:
-        turns.append(1)
-        if len(turns) == 20:
-            enough()
-
-    run_here(box, look)
+    run_here(box, lambda: "READY=1" in box.hear())
     assert "the end of the run is not on the disk: no" in caplog.messages
 
 

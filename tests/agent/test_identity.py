@@ -1,4 +1,3 @@
-import os
 import shutil
 from pathlib import Path
 
@@ -78,9 +77,3 @@ def test_a_folder_instead_of_a_file_is_told_with_its_cure(keys: Path, name: str)
     (keys / name).unlink()
     (keys / name).mkdir()
     assert "cannot be read: Is a directory" in complaint(keys, name)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_told_with_its_cure(keys: Path) -> None:
-    (keys / "signing.pem").chmod(0)
-    assert "readable for the user who runs gardu" in complaint(keys, "signing.pem")

@@ -7,7 +7,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import aiomqtt
@@ -141,6 +141,33 @@ def test_a_broker_that_accepts_and_stays_silent_is_given_up() -> None:
 def test_a_broker_that_hangs_up_at_once_is_noticed_at_once() -> None:
     with scripted(lambda _: None) as port:
         assert failure(at(port, timeout_s=60)) in {"the broker hung up", "Connection reset by peer"}
+
+
+class _Swallows(aiomqtt.Client):
+    """A client whose wait ends in the moment in which its task is cancelled, as `asyncio.wait_for` may."""
+
+    async def publish(self, *_: object, **__: object) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+
+
+def test_a_cancellation_is_never_swallowed_but_a_good_bye_may_be_said_after_it() -> None:
+    async def main() -> None:
+        link = Link(_Swallows("nowhere"))
+        for _ in range(2):  # the second one while the task is already being cancelled
+            with pytest.raises(asyncio.CancelledError):
+                await link.publish("x", b"y")
+        quiet = Link(aiomqtt.Client("nowhere"))
+        quiet._client.publish = _nothing  # type: ignore[method-assign]  # the wire
+        await quiet.publish("x", b"y")
+
+    asyncio.run(main())
+
+
+async def _nothing(*_: object, **__: object) -> None: ...
 
 
 def test_a_frozen_broker_fails_the_publish_and_nothing_waits_for_it(broker: Mosquitto) -> None:

@@ -18,7 +18,6 @@ from agent.errors import LinkLost
 from agent.mqtt import Broker, Link
 from agent.seal import Moment, Sealer
 from agent.spool.disk import Disk
-from agent.spool.frames import Name
 from agent.spool.spool import Facts, Settings, Spool
 from agent.spool.writer import Writer
 from agent.sync import Held, Timing
@@ -130,9 +129,11 @@ async def centered(port: int, signer: Signer, *, honest: bool = True) -> AsyncIt
         try:
             yield center
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                await task
+            while not task.done():  # the library may swallow a cancellation
+                task.cancel()
+                await asyncio.wait([task], timeout=0.1)
+            if not task.cancelled() and not isinstance(task.exception(), aiomqtt.MqttError):
+                task.result()
 
 
 class Node:
@@ -218,16 +219,8 @@ class Node:
                     await self.task
 
 
-class _Quick(Disk):
-    """Writes without waiting for the medium."""
-
-    def _settle(self, name: Name) -> None: ...
-
-    def sync(self, descriptor: int, *, new: bool) -> None: ...
-
-
-def open_spool(folder: Path, run: bytes, signer: Signer, disk: type[Disk] = Disk) -> Spool:
-    spool = Spool(disk(folder), Sealer(city=CITY, node=NODE, run=run, signer=signer), Settings(free_disk=0), Facts())
+def open_spool(folder: Path, run: bytes, signer: Signer) -> Spool:
+    spool = Spool(Disk(folder), Sealer(city=CITY, node=NODE, run=run, signer=signer), Settings(free_disk=0), Facts())
     spool.open()
     return spool
 
@@ -287,10 +280,13 @@ def test_batches_reach_the_center_and_its_ack_frees_them(broker: Mosquitto, tmp_
     rig(broker, tmp_path, work, version_5=version_5)
 
 
-def test_a_long_list_of_chains_is_said_in_pages(broker: Mosquitto, tmp_path: Path) -> None:
+def test_a_long_list_of_chains_is_said_in_pages(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.wire.hello.CHAINS_PER_PAGE", 4)
     signer = Signer(b"n" * 32)
-    for number in range(129):
-        spool = open_spool(tmp_path / "spool", number.to_bytes(16), signer, disk=_Quick)
+    for number in range(9):
+        spool = open_spool(tmp_path / "spool", number.to_bytes(16), signer)
         row = Row(path="air/pm2_5", unit="ug/m3", boot_ms=number + 1, value=1, flags=())
         moment = Moment(boot=BOOT, boot_ms=number + 1)
         spool.commit({TELEMETRY: [row]}, moment=moment, seal=frozenset({TELEMETRY}))
@@ -298,14 +294,48 @@ def test_a_long_list_of_chains_is_said_in_pages(broker: Mosquitto, tmp_path: Pat
 
     async def work(rig: Rig) -> None:
         rig.node.start()
-        await until(lambda: len(rig.center.chains) == 129)
+        await until(lambda: len(rig.center.chains) == 9)
         await until(lambda: rig.node.uplink.sync.backlog() == 0)
-        assert [(hello.page, hello.pages, len(hello.chains)) for hello in rig.center.hellos] == [(1, 2, 128), (2, 2, 1)]
+        pages = [(hello.page, hello.pages, len(hello.chains)) for hello in rig.center.hellos]
+        assert pages == [(1, 3, 4), (2, 3, 4), (3, 3, 1)]
         runs = [chain.run for hello in rig.center.hellos for chain in hello.chains]
-        assert runs == [number.to_bytes(16) for number in range(129)]
+        assert runs == [number.to_bytes(16) for number in range(9)]
         assert len({hello.nonce for hello in rig.center.hellos}) == 1
 
-    rig(broker, tmp_path, work, timing=Timing())
+    rig(broker, tmp_path, work)
+
+
+def test_a_batch_that_went_bad_on_disk_holds_up_no_other(broker: Mosquitto, tmp_path: Path) -> None:
+    async def work(rig: Rig) -> None:
+        await rig.node.take(3)
+        spoil(tmp_path / "spool")
+        rig.node.start()
+        await until(lambda: len(rig.center.seen) == 3)
+        await until(lambda: rig.node.uplink.sync.in_flight_bytes() == 0)
+        assert sorted(n for _, n in rig.center.order) == [2, 3, 4]
+
+    rig(broker, tmp_path, work)
+
+
+def spoil(folder: Path) -> None:
+    """Flip a byte of the first batch in the only segment."""
+    (segment,) = folder.iterdir()
+    data = bytearray(segment.read_bytes())
+    data[data.index(b"bandung/dago-01", 100) + 3] ^= 1
+    segment.write_bytes(data)
+
+
+def test_a_bug_in_the_connection_is_no_weather(broker: Mosquitto, tmp_path: Path) -> None:
+    async def work(rig: Rig) -> None:
+        rig.node.uplink.sync.next = lambda _: 1 // 0  # type: ignore[method-assign,assignment,return-value]  # a bug
+        rig.node.start()
+        assert rig.node.task is not None
+        with pytest.raises(BaseExceptionGroup) as found:
+            await asyncio.wait_for(rig.node.task, 5)
+        assert found.value.subgroup(ZeroDivisionError) is not None
+        rig.node.task = None
+
+    rig(broker, tmp_path, work)
 
 
 def test_history_waits_for_the_answer_and_alarms_do_not(broker: Mosquitto, tmp_path: Path) -> None:
@@ -497,6 +527,22 @@ def test_a_foreign_nonce_calls_for_a_hello_but_not_at_any_pace(broker: Mosquitto
         assert len({hello.nonce for hello in rig.center.hellos}) == len(rig.center.hellos)
 
     rig(broker, tmp_path, work, honest=False, waits=Waits(rehello_s=0.3, beat_s=0.05))
+
+
+def test_a_late_ack_of_the_last_hello_calls_for_none_where_one_of_ours_follows(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async def work(rig: Rig) -> None:
+        await rig.node.take()
+        rig.node.start()
+        await until(lambda: bool(rig.center.seen))
+        await rig.center.say(_all(rig, nonce=b"o" * 16))
+        await rig.center.say(rig.center.ack(answers_hello=True))
+        await asyncio.sleep(0.5)
+        assert rig.node.uplink.refused["nonce"] == 1
+        assert len(rig.center.hellos) == 1
+
+    rig(broker, tmp_path, work, honest=False, waits=Waits(rehello_s=0.2, beat_s=0.02))
 
 
 def test_a_hello_without_an_answer_is_said_again(broker: Mosquitto, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agent.spool import frames
@@ -132,6 +132,20 @@ def test_the_last_segment_of_an_old_run_that_vanished_is_known_from_the_start_be
     assert any(gap.chains for _, gap in found.gaps)
 
 
+def test_a_batch_lost_at_the_end_of_a_segment_is_known_from_the_head_behind_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "spool")
+    while len(rig.segments()) < 3:
+        rig.commit(20 if len(rig.segments()) < 2 else 3)
+    end = rig.spool.held()[0].last
+    rig.crash()
+    path = rig.segments()[-2]
+    flip(path, [*offsets(path, FrameKind.BATCH)][-1] + 30)
+    found = comes_up(rig)
+    previous = found.starts[run_id(2), TELEMETRY].previous
+    assert previous is not None
+    assert previous.telemetry.n == end
+
+
 def test_a_damaged_head_is_rebuilt(old: Rig, tmp_path: Path) -> None:
     for number, path in enumerate(old.segments()):
         rig = old.fork(tmp_path / str(number))
@@ -162,6 +176,9 @@ _ROT = st.tuples(st.integers(0, 2**32), st.integers(0, 2**32), st.sampled_from([
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(_ROT, min_size=1, max_size=5))
+@example(
+    places=[(357693979, 2967, 512, False), (24402492, 287, 1, False), (1610, 162, 1, False)]
+)  # an end and its heirs
 def test_any_rot_in_any_place_is_survived_and_told(old: Rig, places: list[tuple[int, int, int, bool]]) -> None:
     segments = old.segments()
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from agent.errors import SpoolError
 from agent.spool.shelf import Ref
 from agent.wire.batch import Kind, Stream
 from agent.wire.records import Note, Work
-from tests.agent.spool.rig import ALARM, TELEMETRY, Rig, collect, read_disk, refusing, run_id
+from tests.agent.spool.rig import ALARM, SMALL, TELEMETRY, Rig, collect, read_disk, refusing, run_id
 
 WRITES = ("create", "append", "sync", "folder sync")
 NOTE = Note(work=Work.CLEAN, by="Sari", sensor=None, text="lens").encode()
@@ -208,6 +208,21 @@ def test_a_failure_while_room_is_made_loses_nothing_without_a_word(rig: Rig, wha
     rig.restart()
     rig.commit(1)
     rig.audit(lossless=False)
+
+
+def test_a_record_that_a_failed_sync_left_in_two_files_is_kept_when_both_leave(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "spool", settings=replace(SMALL, alarm_cap=32 * 1024))
+    rig.commit(0, 1)
+    rig.card.fails = nth("sync", 1)
+    with pytest.raises(SpoolError):
+        rig.record(Kind.NOTE, NOTE, ALARM)
+    rig.commit()
+    rig.crash(lambda most: most)
+    rig.start()
+    for _ in range(100):
+        rig.commit(0, 20)
+    found = rig.audit(lossless=False)
+    assert [batch.header.kind for batch in found.of((run_id(1), ALARM))][-1] is Kind.NOTE
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

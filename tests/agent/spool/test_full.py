@@ -124,7 +124,7 @@ def test_acked_segments_behind_unacked_ones_go_before_unacked_readings(rig: Rig)
     fill(rig, 4)
     rig.settle((rig.run, TELEMETRY), 2)
     key = (rig.run, TELEMETRY)
-    for _ in range(30):
+    for _ in range(120):
         fill(rig, 1)
         last = rig.spool.held()[-1].last
         rig.deliver(key, last)
@@ -159,6 +159,14 @@ def test_a_disk_below_its_floor_makes_telemetry_leave_and_no_alarm(tmp_path: Pat
     assert len(rig.segments(TELEMETRY)) <= 2
     assert found.in_batches[rig.run, ALARM].total() == 200
     assert len(found.gap_rows((rig.run, TELEMETRY))) > 600
+
+
+def test_rows_without_a_batch_never_leave(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "spool", settings=replace(SMALL, free_disk=2**60, segment=1024, limits=Limits(rows=200)))
+    for _ in range(19):
+        rig.commit(10)
+    assert len(rig.segments(TELEMETRY)) > 5
+    assert len(rig.audit().unsealed[rig.run, TELEMETRY]) == 190
 
 
 def test_a_disk_that_does_not_tell_its_free_bytes_is_written_on(rig: Rig) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.errors import SpoolError
 from agent.spool import frames
 from agent.spool.frames import FrameKind, parse_name
 from agent.wire.batch import Kind, Stream
@@ -146,12 +147,28 @@ def test_a_segment_that_was_made_but_never_synced_does_not_stay(rig: Rig) -> Non
         rig.restart()
         rig.card.fails = lambda what: what == "sync"
         rig.card.calls.clear()
-        with pytest.raises(Exception, match="refuses"):
+        with pytest.raises(SpoolError):
             rig.commit(1)
         rig.given.pop((rig.run, TELEMETRY))
         rig.crash(lambda most: most)  # all of it is on the card, although nothing was synced
     rig.start()
     assert len(rig.segments()) == 1
+
+
+def test_a_run_whose_start_was_never_synced_is_no_predecessor_even_when_its_file_stays(rig: Rig) -> None:
+    rig.commit(3)
+    rig.restart()
+    rig.card.fails = lambda what: what == "sync"
+    with pytest.raises(SpoolError):
+        rig.commit(1)
+    rig.given.pop((rig.run, TELEMETRY))
+    rig.card.lose_power(lambda _: 0)
+    (rig.folder / f"{9:010d}-{rig.run.hex()}-telemetry-{1:016d}.seg").write_bytes(b"")
+    rig.start_with(lambda what: what == "remove")
+    rig.commit(1)
+    previous = rig.audit().starts[rig.run, TELEMETRY].previous
+    assert previous is not None
+    assert previous.run == run_id(1)
 
 
 def test_the_newest_moment_of_the_run_before_is_told(rig: Rig) -> None:

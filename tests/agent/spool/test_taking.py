@@ -86,6 +86,11 @@ def test_sealing_takes_what_waits_and_an_empty_batch_where_nothing_does(rig: Rig
     assert counts == [(1, 0), (1, 7), (8, 0)]
 
 
+def test_rows_that_just_fill_their_batches_make_no_empty_one_behind_them(rig: Rig) -> None:
+    rig.commit(40, seal=[TELEMETRY])
+    assert [batch.header.count for batch in rig.audit().of((rig.run, TELEMETRY))] == [0, 20, 20]
+
+
 def test_a_batch_never_holds_more_than_500_rows_or_64_kib(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "spool", settings=Settings(free_disk=0, limits=Limits()))
     rig.commit(1800, seal=[TELEMETRY])

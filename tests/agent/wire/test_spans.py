@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from agent.wire.spans import Spans
 
-_NUMBERS = st.integers(1, 60)
+_NUMBERS = st.integers(1, 12)  # few, so that spans meet and overlap
 _PAIRS = st.lists(st.tuples(_NUMBERS, _NUMBERS), max_size=12)
 
 
@@ -19,7 +19,7 @@ def test_spans_hold_what_a_set_would_hold(pairs: list[tuple[int, int]]) -> None:
     assert _set(list(spans)) == truth
     assert len(spans) == len(truth)
     assert bool(spans) == bool(truth)
-    assert [number in spans for number in range(62)] == [number in truth for number in range(62)]
+    assert [number in spans for number in range(14)] == [number in truth for number in range(14)]
 
 
 @given(pairs=_PAIRS)
