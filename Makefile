@@ -20,17 +20,17 @@ install: ## make .venv with what the agent and the demo need
 demo: install ## show the whole of Gardu at work, e.g. make demo ARGS="--for 60s --json"
 	@$(bin)/gardu demo $(ARGS)
 
-test: ## format, lint, types, import contracts and all tests
+test: ## format, lint, types, import contracts and the tests
 	@scripts/setup.sh test
 	$(bin)/ruff format --check .
 	$(bin)/ruff check .
 	$(bin)/mypy
 	$(bin)/lint-imports --no-logo
-	$(bin)/pytest $(ARGS)
+	$(bin)/pytest -m "not campaign" $(ARGS)
 
-test-system: ## a whole town under 60 kills, noise and forgeries; GARDU_KILLS, GARDU_SEED choose
+test-system: ## campaigns: 60 kills under load, noise, forgeries, cuts; GARDU_KILLS, GARDU_SEED choose
 	@scripts/setup.sh test
-	GARDU_KILLS=$${GARDU_KILLS:-60} $(bin)/pytest tests/system -rP $(ARGS)
+	GARDU_KILLS=$${GARDU_KILLS:-60} $(bin)/pytest -m campaign -rP $(ARGS)
 
 check: ## what must hold before a commit, without the tests
 	@scripts/setup.sh test

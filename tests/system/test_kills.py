@@ -26,7 +26,7 @@ from tests.system.ledger import Audited, Identity, Spooled
 from tests.system.lines import Counting, Water, tide
 from tests.system.town import COUNTER, DUST, FLOOD, NODE, RIVER, NodeProcess, Town, Vandal
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.campaign]
 
 KILLS = int(os.environ.get("GARDU_KILLS") or 12)
 LEAST_PER_S = 40

@@ -19,7 +19,7 @@ from tests.system.ledger import Lying, Spooled
 from tests.system.lines import Counting, Water, tide
 from tests.system.town import COUNTER, DUST, FLOOD, NODE, RIVER, VANDAL, Town, Vandal, lines
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.campaign]
 
 NOISE_BYTES = 1_000_000
 RUBBISH = 200

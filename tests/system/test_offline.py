@@ -17,7 +17,7 @@ from tests.system import ledger
 from tests.system.lines import Counting, Water
 from tests.system.town import COUNTER, FLOOD, NODE, RIVER, Town, Vandal, lines
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.campaign]
 
 
 def clock_s() -> float:

@@ -45,7 +45,7 @@ def started(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
 
 @pytest.mark.broker
 @pytest.mark.slow
-@pytest.mark.parametrize("broker", ["mosquitto", "amqtt"])
+@pytest.mark.parametrize("broker", ["mosquitto", pytest.param("amqtt", marks=pytest.mark.campaign)])
 def test_the_demo_proves_that_nothing_is_lost_or_doubled(tmp_path: Path, broker: str) -> None:
     folder = tmp_path / "two words"
     folder.mkdir()

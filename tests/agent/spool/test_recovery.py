@@ -92,7 +92,7 @@ def test_every_cut_in_the_last_frames_of_a_run_loses_nothing_that_stands_before_
         assert {batch.header.origin for batch in found.batches.values()} <= {None, run_id(1)}
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_two_cuts_in_a_row_never_make_the_run_between_an_origin_of_rows_that_are_not_its_own(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "spool")
     rig.commit(7)
