@@ -114,6 +114,10 @@ class Card(Disk):
         self._open.pop(descriptor, None)
         super().close(descriptor)
 
+    def __del__(self) -> None:
+        for descriptor in list(self._open):  # a process that is gone holds no files
+            self.close(descriptor)
+
     def remove(self, name: Name) -> None:
         self._call("remove")
         path = self._path(name)
