@@ -1,8 +1,12 @@
+import fcntl
 import os
+import struct
+import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,12 +68,31 @@ def test_a_polled_unit_answers() -> None:
 
 def test_what_nobody_reads_is_lost_and_not_kept_for_later() -> None:
     with opened() as (ours, theirs, path):
-        _write(ours, theirs, [bytes((65 + step % 26,)) * 100 for step in range(100)])
+        for step in range(100):
+            before = _unread(theirs)
+            _write(ours, theirs, [bytes((65 + step % 26,)) * 100])
+            _until(partial(_has, theirs, 100 if before > 1024 else before + 100))
         port = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         waiting = os.read(port, 65536)
         os.close(port)
     assert 0 < len(waiting) <= 1024 + 100
     assert waiting.endswith(b"V" * 100)
+
+
+def _has(theirs: int, count: int) -> bool:
+    return _unread(theirs) == count
+
+
+def _unread(theirs: int) -> int:
+    return int(struct.unpack("i", fcntl.ioctl(theirs, termios.FIONREAD, b"\0" * 4))[0])
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """The kernel hands bytes over in its own time."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
 
 
 def test_an_old_link_is_replaced_but_a_file_is_not(tmp_path: Path) -> None:
