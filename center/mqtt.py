@@ -98,6 +98,7 @@ class Link:
             async with self._new_client() as client:
                 for wanted in topics.center_filters(self._city):
                     await client.subscribe(wanted, qos=1, timeout=_DEADLINE_S)
+                _let_cancellation_through()
                 log.info("broker connected: host=%s port=%d", self._broker.host, self._broker.port)
                 self._failures = 0
                 self._up = True
@@ -145,8 +146,16 @@ class Link:
                 message = self._outbox.popleft()
                 try:
                     await client.publish(message.topic, message.payload, qos=1, timeout=_DEADLINE_S)
+                    _let_cancellation_through()
                 except aiomqtt.MqttError:
                     self._outbox.appendleft(message)
                     await asyncio.sleep(_BASE_S)  # the receiving side notices a dead connection and says so
             if not self._outbox:
                 self._filled.clear()
+
+
+def _let_cancellation_through() -> None:
+    """End the task when it was cancelled in the moment the broker answered: Python 3.11's wait_for swallows that."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -195,11 +195,6 @@ class Intake:
             log.error("memory full while the disk refuses, oldest rows leave: kept=%d", _MOST_WAITING)
         self.dropped += 1
 
-    async def record(self, work: Callable[[Spool, Moment], list[Ref]]) -> None:
-        """Seal one record that is no reading, with the moment of now."""
-        moment = self._now()
-        self._stored(await self._writer.call(lambda spool: work(spool, moment)))
-
 
 def _commit(rows: dict[Stream, Sequence[Row]], moment: Moment, seal: frozenset[Stream]) -> Callable[[Spool], list[Ref]]:
     return lambda spool: spool.commit(rows, moment=moment, seal=seal)

@@ -509,11 +509,3 @@ def test_a_stop_while_a_write_is_under_way_loses_nothing(tmp_path: Path) -> None
     again.open()
     (chain,) = [chain for chain in again._index.chains.values() if chain.stream is T]
     assert chain.taken == 2
-
-
-def test_a_record_that_is_no_reading_is_sealed_and_told(tmp_path: Path) -> None:
-    async def work(rig: Rig) -> None:
-        await rig.intake.record(lambda spool, moment: spool.record(Kind.NOTE, b"{}", A, moment))
-        assert rig.ns(A) == [1, 2]
-
-    on_fake_time(tmp_path, work)
