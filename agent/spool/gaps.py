@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from agent.spool.index import Chain, ChainKey, Index
+from agent.spool.chains import Chain, ChainKey
+from agent.spool.index import Index
 from agent.spool.shelf import Shelf
 from agent.wire.batch import NO_HASH, Header, Stream
 from agent.wire.bodies import ChainSpan, End, Gap, Span

@@ -4,147 +4,19 @@ Memory matters more than speed here: a batch costs four bytes (its offset); ever
 """
 
 import contextlib
-from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from agent.spool import frames
+from agent.spool.chains import NOWHERE, Chain, ChainKey, Segment
 from agent.spool.frames import BatchFacts, Frame, FrameKind, Head, Mark, Name
 from agent.wire import batch
 from agent.wire.batch import ID_BYTES, NO_HASH, Kind, Stream
-from agent.wire.bodies import End, Gap, Span, Start, decode_gap, decode_start
+from agent.wire.bodies import End, Gap, Start, decode_gap, decode_start
 from agent.wire.spans import Spans
 
-ChainKey = tuple[bytes, Stream]
-BatchKey = tuple[bytes, Stream, int]
-_NOWHERE = 0  # no batch begins at offset 0: the head does
 _NO_BOOT = bytes(ID_BYTES)
-_TRIM_AT = 64
 FULL = "full"
 """Reason of a gap: the oldest readings left to make room."""
-
-
-@dataclass(slots=True)
-class Segment:
-    """One file.
-
-    Attributes:
-        name: Its name.
-        head: Its first frame.
-        size_bytes: Length of what is known to be on disk.
-        offsets: Where batch ``first_n + i`` begins; 0 where it is lost.
-        copies: Where batches begin that were copied forward from older segments.
-        rows_to: Highest seq in a ROWS frame; 0 when there is none.
-        hollow: True when nothing but its head can be read.
-    """
-
-    name: Name
-    head: Head
-    size_bytes: int = 0
-    offsets: "array[int]" = field(default_factory=lambda: array("I"))
-    copies: dict[BatchKey, int] = field(default_factory=dict)
-    rows_to: int = 0
-    hollow: bool = False
-
-    @property
-    def key(self) -> ChainKey:
-        """The chain it belongs to."""
-        return self.name.run, self.name.stream
-
-    @property
-    def first_n(self) -> int:
-        """Lowest n that can be in it."""
-        return self.head.end.n + 1
-
-    @property
-    def last_n(self) -> int:
-        """Highest n in it; ``first_n - 1`` when there is none."""
-        return self.head.end.n + len(self.offsets)
-
-    def put(self, n: int, offset: int) -> None:
-        """Note where batch n begins. Raises ValueError when it is older than the head says."""
-        at = n - self.first_n
-        if at < 0:
-            raise ValueError(f"n {n} below {self.first_n}")
-        while len(self.offsets) <= at:
-            self.offsets.append(_NOWHERE)
-        self.offsets[at] = offset
-
-    def forget(self, key: ChainKey, n: int) -> None:
-        """Note that the bytes of batch n have gone bad here; a copy then counts as lost, too."""
-        if key == self.key and self.find(n) is not None:
-            self.offsets[n - self.first_n] = _NOWHERE
-        elif (*key, n) in self.copies:
-            self.copies[*key, n] = _NOWHERE
-
-    def find(self, n: int) -> int | None:
-        """Return where batch n begins."""
-        at = n - self.first_n
-        return (self.offsets[at] or None) if 0 <= at < len(self.offsets) else None
-
-
-@dataclass(slots=True)
-class Chain:
-    """One run and stream on disk.
-
-    Attributes:
-        run: The run.
-        stream: The stream.
-        boot: Kernel boot id of the run.
-        end: n and hash of the last batch, highest seq sealed.
-        taken: Highest seq taken.
-        settled: All n up to here are the center's.
-        ranges: Settled n above it.
-        refused: n that the center will never take.
-        disputed: n of which the center names another hash, told once.
-        at_boot_ms: Newest moment the chain knows of.
-        at_utc_ms: The same in UTC where believed.
-        clean: True when the run was closed.
-        live: True for the run that writes now.
-        unsealed: Where rows without a batch stand: (seq0, count, segment, offset).
-        covered: seq that some batch or gap on this disk stands for.
-        gone: n that a gap on this disk names.
-        promised: Rows of earlier runs that its start says it seals.
-        base: Where the chain stood at the head of its oldest segment; nowhere when that head is damaged.
-    """
-
-    run: bytes
-    stream: Stream
-    boot: bytes
-    end: End = field(default_factory=End)
-    taken: int = 0
-    settled: int = 0
-    ranges: Spans = field(default_factory=Spans)
-    refused: set[int] = field(default_factory=set)
-    disputed: set[int] = field(default_factory=set)
-    at_boot_ms: int = 0
-    at_utc_ms: int | None = None
-    clean: bool = False
-    live: bool = False
-    unsealed: list[tuple[int, int, Segment, int]] = field(default_factory=list)
-    trim_at: int = _TRIM_AT
-    covered: Spans = field(default_factory=Spans)
-    gone: Spans = field(default_factory=Spans)
-    promised: tuple[Span, ...] = ()
-    base: End = field(default_factory=End)
-
-    @property
-    def key(self) -> ChainKey:
-        """Run and stream."""
-        return self.run, self.stream
-
-    def is_settled(self, n: int) -> bool:
-        """Tell whether the center has batch n, or a gap that names it."""
-        return n <= self.settled or n in self.ranges
-
-    def trim(self) -> None:
-        """Forget where rows stand that a batch or a gap stands for by now."""
-        self.unsealed = [one for one in self.unsealed if self.covered.missing(one[0], one[0] + one[1] - 1)]
-        self.trim_at = 2 * len(self.unsealed) + _TRIM_AT
-
-    def apply(self, mark: Mark) -> None:
-        """Note what the center has settled."""
-        self.settled, self.ranges = mark.n, Spans(mark.ranges)
 
 
 class Index:
@@ -332,7 +204,7 @@ class Index:
         for segment in reversed(self.segments):
             if segment.key == key and (offset := segment.find(n)) is not None:
                 yield segment, offset
-            if offset := segment.copies.get((*key, n), _NOWHERE):
+            if offset := segment.copies.get((*key, n), NOWHERE):
                 yield segment, offset
 
     def held(self, key: ChainKey) -> Spans:
@@ -340,7 +212,7 @@ class Index:
         found = Spans()
         for segment in self.segments:
             if segment.key == key:
-                if _NOWHERE not in segment.offsets:
+                if NOWHERE not in segment.offsets:
                     found.add(segment.first_n, segment.last_n)
                 else:
                     for at, offset in enumerate(segment.offsets):

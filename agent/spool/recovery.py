@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from agent.spool.chains import Chain, ChainKey, Segment
 from agent.spool.gaps import GapBuilder
-from agent.spool.index import Chain, ChainKey, Index, Segment
+from agent.spool.index import Index
 from agent.spool.shelf import Shelf
 from agent.wire.batch import Header, Stream
 from agent.wire.bodies import End, Gap, Previous, Span

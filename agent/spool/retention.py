@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from agent.spool import frames
+from agent.spool.chains import BatchKey, Chain, ChainKey, Segment
 from agent.spool.gaps import MOST_REPEATED, GapBuilder
-from agent.spool.index import FULL, BatchKey, Chain, ChainKey, Index, Segment, contains
+from agent.spool.index import FULL, Index, contains
 from agent.spool.shelf import Shelf
 from agent.spool.tail import Piece
 from agent.wire import batch, senml

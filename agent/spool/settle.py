@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.spool.index import Chain, ChainKey, Index
+from agent.spool.chains import Chain, ChainKey
+from agent.spool.index import Index
 from agent.wire.ack import Ack, Settled
 from agent.wire.spans import Spans
 

@@ -5,8 +5,9 @@ import logging
 from dataclasses import dataclass
 
 from agent.spool import frames
+from agent.spool.chains import ChainKey, Segment
 from agent.spool.disk import Disk
-from agent.spool.index import ChainKey, Index, Segment
+from agent.spool.index import Index
 from agent.sync import Held
 from agent.wire import batch
 from agent.wire.batch import NO_HASH, Stream

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from agent.errors import SpoolError
 from agent.seal import Limits, Moment, Sealed, Sealer, cut
 from agent.spool import frames, recovery, retention
+from agent.spool.chains import Chain, ChainKey, Segment
 from agent.spool.disk import Disk
 from agent.spool.frames import Head, Mark, Name
-from agent.spool.index import Chain, ChainKey, Index, Segment
+from agent.spool.index import Index
 from agent.spool.settle import Settling, settle
 from agent.spool.shelf import Ref, Shelf, Stored
 from agent.spool.tail import Piece, Tail

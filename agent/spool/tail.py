@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from agent.errors import SpoolError
 from agent.spool import frames
+from agent.spool.chains import BatchKey, Segment
 from agent.spool.disk import Disk
 from agent.spool.frames import Head, Name
-from agent.spool.index import BatchKey, Index, Segment
+from agent.spool.index import Index
 from agent.wire.batch import Stream
 from agent.wire.bodies import End
 

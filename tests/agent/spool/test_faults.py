@@ -10,10 +10,12 @@ import pytest
 from agent.errors import SpoolError
 from agent.spool.shelf import Ref
 from agent.wire.batch import Kind, Stream
+from agent.wire.bodies import Time
 from agent.wire.records import Note, Work
-from tests.agent.spool.rig import ALARM, SMALL, TELEMETRY, Rig, collect, read_disk, refusing, run_id
+from tests.agent.spool.rig import ALARM, BOOT, SMALL, TELEMETRY, Rig, collect, read_disk, refusing, run_id
 
 WRITES = ("create", "append", "sync", "folder sync")
+TIME = Time(boot=BOOT, at_boot_ms=1, at_utc_ms=2, uncertainty_ms=3, source="kernel").encode()
 NOTE = Note(work=Work.CLEAN, by="Sari", sensor=None, text="lens").encode()
 
 
@@ -210,19 +212,21 @@ def test_a_failure_while_room_is_made_loses_nothing_without_a_word(rig: Rig, wha
     rig.audit(lossless=False)
 
 
-def test_a_record_that_a_failed_sync_left_in_two_files_is_kept_when_both_leave(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "spool", settings=replace(SMALL, alarm_cap=32 * 1024))
-    rig.commit(0, 1)
+def test_a_record_that_a_failed_sync_left_in_two_files_is_kept_when_both_leave_at_once(rig: Rig) -> None:
+    rig.commit(1)
     rig.card.fails = nth("sync", 1)
     with pytest.raises(SpoolError):
-        rig.record(Kind.NOTE, NOTE, ALARM)
-    rig.commit()
+        rig.record(Kind.TIME, TIME, TELEMETRY)
+    while len(rig.segments()) < 3:
+        rig.commit(20)
     rig.crash(lambda most: most)
+    rig.settings = replace(SMALL, free_disk=2**60)  # all but the newest segment leaves
     rig.start()
-    for _ in range(100):
-        rig.commit(0, 20)
+    for _ in range(3):
+        rig.commit(20)
+    assert run_id(1).hex() not in "".join(path.name for path in rig.segments())
     found = rig.audit(lossless=False)
-    assert [batch.header.kind for batch in found.of((run_id(1), ALARM))][-1] is Kind.NOTE
+    assert [batch.header.kind for batch in found.of((run_id(1), TELEMETRY))] == [Kind.START, Kind.TIME]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
