@@ -18,6 +18,8 @@ _MS_PER_S = 1000
 _QUALITY = "/quality"
 _KEYS = frozenset({"bn", "bu", "bt", "n", "t", "v", "vs", "vb"})
 _FLAG = NAME
+_USUAL = frozenset({"t", "v"})
+"""Keys of nearly every record: the others go the long way."""
 
 Scalar = int | float | bool | str
 
@@ -141,6 +143,13 @@ def unpack(plain: bytes, *, node: str, at_boot_ms: int, at_utc_ms: int | None) -
     path = unit = ""
     t_of_row: object = None
     for place, record in enumerate(records):
+        if path and isinstance(record, dict) and record.keys() == _USUAL:
+            t, value = record["t"], _number(record["v"], place)
+            row = Row(path=path, unit=unit, boot_ms=_moment(t, at_boot_ms, place), value=value)
+            t_of_row = t
+            _once_a_ms(row, seen, place)
+            rows.append(row)
+            continue
         if not isinstance(record, dict) or record.keys() - _KEYS:
             raise WireError(Reason.BODY, f"record {place} is not one of ours")
         if place == 0:
@@ -164,11 +173,16 @@ def unpack(plain: bytes, *, node: str, at_boot_ms: int, at_utc_ms: int | None) -
             continue
         t_of_row = t
         row = Row(path=path, unit=unit, boot_ms=_moment(t, at_boot_ms, place), value=_value(record, place))
-        if (path, row.boot_ms) in seen:
-            raise WireError(Reason.BODY, f"record {place}: {path} has two rows in one ms")
-        seen.add((path, row.boot_ms))
+        _once_a_ms(row, seen, place)
         rows.append(row)
     return rows
+
+
+def _once_a_ms(row: Row, seen: set[tuple[str, int]], place: int) -> None:
+    key = (row.path, row.boot_ms)
+    if key in seen:
+        raise WireError(Reason.BODY, f"record {place}: {row.path} has two rows in one ms")
+    seen.add(key)
 
 
 def _base_time(bt: object, at_utc_ms: int | None) -> None:
@@ -199,16 +213,18 @@ def _moment(t: object, at_boot_ms: int, place: int) -> int:
     return at_boot_ms + ms
 
 
-def _fits(value: float) -> bool:
-    return not isinstance(value, int) or abs(value) <= UINT_MAX
+def _number(value: object, place: int) -> int | float:
+    if type(value) is float or (type(value) is int and abs(value) <= UINT_MAX):
+        return value
+    raise WireError(Reason.BODY, f"record {place} has not exactly one value of its kind")
 
 
 def _value(record: dict[str, object], place: int) -> Scalar:
     found = [key for key in ("v", "vs", "vb") if key in record]
     if len(found) == 1:
         value = record[found[0]]
-        if found == ["v"] and isinstance(value, (int, float)) and not isinstance(value, bool) and _fits(value):
-            return value
+        if found == ["v"]:
+            return _number(value, place)
         if found == ["vb"] and isinstance(value, bool):
             return value
         if found == ["vs"] and isinstance(value, str) and len(value.encode("utf-8", "replace")) <= TEXT_BYTES:
