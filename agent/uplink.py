@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _LEAST_WAIT_S = 0.01
 _LOOK_S = 0.05
+_UNANSWERED_S = 2.0
+_DOUBLINGS = 16
 _REASONS = 5  # different reasons told in one outage
 
 
@@ -65,13 +67,13 @@ class Waits:
     Attributes:
         beat_s: Longest time between two signs of life while nothing happens.
         rehello_s: Shortest time between a hello and the next one that a foreign nonce calls for.
-        unanswered_s: A hello without an answer is said again after this time.
+        unanswered_s: A hello without an answer is said again after 2 s, then twice as long, at most this.
         farewell_s: Longest time to say good-bye.
     """
 
     beat_s: float = 10
     rehello_s: float = 10
-    unanswered_s: float = 10
+    unanswered_s: float = 60
     farewell_s: float = 1
 
 
@@ -127,6 +129,7 @@ class Uplink:
         self._news = asyncio.Event()
         self._nonce = b""
         self._hello_s = 0.0
+        self._hellos = 0
         self._answered = False
         self._answers: set[bytes] = set()
         self._foreign = False
@@ -208,6 +211,7 @@ class Uplink:
         await self._publish_state(link, online=True)
         alive()
         self.sync.connected(self._now_s())
+        self._hellos = 0
         await self._say_hello(link)
 
     async def _farewell(self, link: Link) -> None:
@@ -248,16 +252,19 @@ class Uplink:
         if self.sync.stalled(now_s):
             raise LinkLost("the broker accepts, the center does not answer")
         if now_s >= self._hello_again_s():
+            self._hellos = min(self._hellos + 1, _DOUBLINGS)
             await self._say_hello(link)
-        wait_s = max(_LEAST_WAIT_S, min(self._waits.beat_s, self.sync.deadline() - now_s))
+        due_s = min(self.sync.deadline(), self._hello_again_s())
+        wait_s = max(_LEAST_WAIT_S, min(self._waits.beat_s, due_s - now_s))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._news.wait()
 
     def _hello_again_s(self) -> float:
-        if self._foreign:
-            return self._hello_s + self._waits.rehello_s
-        return math.inf if self._answered else self._hello_s + self._waits.unanswered_s
+        waits = self._waits
+        foreign_s = waits.rehello_s if self._foreign else math.inf
+        silent_s = math.inf if self._answered else min(_UNANSWERED_S * float(1 << self._hellos), waits.unanswered_s)
+        return self._hello_s + min(foreign_s, silent_s)
 
     async def _say_hello(self, link: Link) -> None:
         held = await self._writer.call(lambda spool: spool.held())

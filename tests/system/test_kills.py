@@ -83,6 +83,7 @@ def test_killed_at_random_under_load_nothing_is_lost_or_doubled(
     load_s = time.monotonic() - begun_s
     begun_s = time.monotonic()
     town.drain()
+    until("every batch is there", lambda: ledger.audit(town.store, NODE).totals["chain"] == "ok")
     drained_s = time.monotonic() - begun_s
     last = town.node.told(r": run \w+ begins")[-1].split()[4]
     assert town.node.stop() == 0
