@@ -69,7 +69,7 @@ class SqliteStore(SqliteViews):
             try:
                 yield
                 self.db.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # whatever ends it, nothing half done may stay; it goes on
                 self._held_bytes = None
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")

@@ -191,7 +191,7 @@ class Story:
         step.state = State.RUNNING
         try:
             yield step
-        except BaseException:
+        except BaseException:  # whatever ends a step, Ctrl-C too, shows as its failure and goes on
             step.state = State.FAILED
             raise
         if step.state is State.RUNNING:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.wire.batch import HASH_BYTES, ID_BYTES, NO_HASH, Stream, record
+from agent.wire.batch import HASH_BYTES, ID_BYTES, NO_HASH, record
 from agent.wire.cbor import UINT_MAX
 from agent.wire.errors import Reason, WireError
 
@@ -231,13 +231,6 @@ def decode_time(plain: bytes) -> Time:
         uncertainty_ms=_uint(body.get("uncertainty_ms")),
         source=_text(body.get("source")),
     )
-
-
-def highest_seq(start: Start, stream: Stream) -> int:
-    """Return the highest seq that a start names for its predecessor's stream."""
-    if start.previous is None:
-        return 0
-    return (start.previous.alarm if stream is Stream.ALARM else start.previous.telemetry).seq
 
 
 def _uint(value: object) -> int:

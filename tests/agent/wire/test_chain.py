@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.wire.batch import Batch, Header, Kind, Stream, open_batch
-from agent.wire.bodies import ChainSpan, End, Gap, Span, Start, decode_gap, decode_start, decode_time, highest_seq
+from agent.wire.bodies import ChainSpan, End, Gap, Span, Start, decode_gap, decode_start, decode_time
 from agent.wire.chain import ChainReport, Fault, Ledger
 from agent.wire.errors import WireError
 from agent.wire.keys import Verifier
@@ -312,13 +312,6 @@ def test_spans_are_the_sets_they_stand_for(some: list[tuple[int, int]]) -> None:
     end = spans.run_from(7)
     assert set(range(7, end + 1)) <= numbers
     assert end + 1 not in numbers
-
-
-def test_a_start_names_the_highest_seq_of_each_stream() -> None:
-    chain, _ = life()
-    start = replace(START, previous=previous(chain, clean=True, seq=10))
-    assert [highest_seq(start, stream) for stream in Stream] == [0, 10]
-    assert highest_seq(START, Stream.ALARM) == 0
 
 
 @pytest.mark.parametrize(
