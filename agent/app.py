@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,8 +26,8 @@ from agent.sdnotify import Notifier, Pulse
 from agent.seal import Limits, Pace, Sealer
 from agent.spool.disk import Disk
 from agent.spool.intake import Intake, Plan
-from agent.spool.shelf import Ref
-from agent.spool.spool import Facts, Settings, Spool
+from agent.spool.keeper import Keeper, Receipt
+from agent.spool.spool import Facts, Settings
 from agent.spool.writer import Writer
 from agent.sync import Timing
 from agent.uplink import Uplink, Who
@@ -90,9 +90,9 @@ async def run(parsed: Parsed, notifier: Notifier) -> None:
     wall = clock.WallClock(boot=clock.boot_id())
     sealer = Sealer(city=config.city, node=config.node, run=os.urandom(ID_BYTES), signer=keys.signer)
     facts = Facts(version=VERSION, config_hash=config.hash, config=config.redacted, restarts=restarts.before)
-    spool = Spool(Disk(Path(config.spool.folder)), sealer, _settings(config), facts)
-    spool.open()
-    writer = Writer(spool, asyncio.get_running_loop())
+    keeper = Keeper(Disk(Path(config.spool.folder)), sealer, _settings(config), facts)
+    keeper.open()
+    writer = Writer(keeper, asyncio.get_running_loop())
     writer.start()
     who = Who(
         city=config.city,
@@ -125,10 +125,10 @@ def _connect(
 ) -> _Parts:
     """Make the parts and tell each of the next one on the path of a reading."""
 
-    def stored(refs: Sequence[Ref]) -> None:
-        if refs:
+    def stored(receipt: Receipt) -> None:
+        if receipt.refs:
             restarts.left_something()
-            uplink.stored(refs)
+        uplink.stored(receipt)
 
     intake = Intake(writer, plan=_plan(config), moment=wall.moment, stored=stored)
     uplink = Uplink(
@@ -167,7 +167,7 @@ async def _close(intake: Intake, writer: Writer, wall: clock.WallClock) -> None:
     await intake.write(seal=False)
     moment = wall.moment()
     try:
-        await writer.call(lambda spool: spool.close(moment))
+        await writer.call(lambda keeper: keeper.close(moment))
     except SpoolError as error:
         log.error("the end of the run is not on the disk: %s", error)  # noqa: TRY400 - weather, not a bug
     await writer.stop()

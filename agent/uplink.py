@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 
 from agent.errors import LinkLost
 from agent.mqtt import Broker, Link, Message, connect
+from agent.spool.keeper import Keeper, Receipt
 from agent.spool.settle import Settling
 from agent.spool.shelf import Ref, Stored
-from agent.spool.spool import Spool
 from agent.spool.writer import Writer
 from agent.sync import Next, Sync, Timing, hello_chains
 from agent.wire import topics
@@ -138,11 +138,11 @@ class Uplink:
         self.sync = Sync(who.run, timing)
         self.refused: Counter[str] = Counter()
 
-    def stored(self, refs: Sequence[Ref]) -> None:
+    def stored(self, receipt: Receipt) -> None:
         """Take note of batches that may be sent from now on."""
-        for ref in refs:
+        for ref in receipt.refs:
             self.sync.stored(ref.run, ref.stream, ref.n)
-        if refs:
+        if receipt.refs:
             self._news.set()
 
     async def run(self, alive: Callable[[], None], *, spread: bool) -> None:
@@ -152,7 +152,7 @@ class Uplink:
             alive: Called after every step; no step is longer than what the network's own timeouts allow.
             spread: Spread the first connection: this is a boot, and the whole city may be booting.
         """
-        self.sync.load(await self._writer.call(lambda spool: spool.held()))
+        self.sync.load(await self._writer.call(lambda keeper: keeper.held()))
         retry = self._backoff(spread)
         if spread:
             await self._pause(retry.next_s(), alive)
@@ -267,7 +267,7 @@ class Uplink:
         return self._hello_s + min(foreign_s, silent_s)
 
     async def _say_hello(self, link: Link) -> None:
-        held = await self._writer.call(lambda spool: spool.held())
+        held = await self._writer.call(lambda keeper: keeper.held())
         self._nonce = self._random(ID_BYTES)
         self._hello_s = self._now_s()
         self._answered = self._foreign = False
@@ -299,7 +299,7 @@ class Uplink:
             ack = replace(ack, answers_hello=False)  # said again on the way: only the first may move n back
         elif ack.answers_hello:
             self._answers.add(message.payload)
-        self._apply(ack, await self._writer.call(lambda spool: spool.settle(ack)))
+        self._apply(ack, await self._writer.call(lambda keeper: keeper.settle(ack)))
 
     def _apply(self, ack: Ack, settling: Settling) -> None:
         now_s = self._now_s()
@@ -355,8 +355,8 @@ class Uplink:
         return asyncio.get_running_loop().time()
 
 
-def _read(ref: Ref) -> Callable[[Spool], Stored | None]:
-    return lambda spool: spool.read(ref)
+def _read(ref: Ref) -> Callable[[Keeper], Stored | None]:
+    return lambda keeper: keeper.read(ref)
 
 
 def _let_cancellation_through() -> None:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 
 from agent.errors import SpoolError
 from agent.seal import Moment, Pace
-from agent.spool.shelf import Ref
-from agent.spool.spool import Spool
+from agent.spool.keeper import Keeper, Receipt
 from agent.spool.writer import Writer
 from agent.wire.batch import STEPPED, Stream
 from agent.wire.senml import Row
@@ -76,7 +75,7 @@ class Intake:
         *,
         plan: Plan,
         moment: Callable[[], Moment],
-        stored: Callable[[Sequence[Ref]], None],
+        stored: Callable[[Receipt], None],
     ) -> None:
         """Make an intake.
 
@@ -84,7 +83,7 @@ class Intake:
             writer: The spool's thread.
             plan: When to write.
             moment: Now; called right before a write, so it is never before a row.
-            stored: Told of every batch that may be sent.
+            stored: Told of every write: the run that takes rows, and batches that may be sent.
         """
         self._writer = writer
         self._plan = plan
@@ -196,5 +195,5 @@ class Intake:
         self.dropped += 1
 
 
-def _commit(rows: dict[Stream, Sequence[Row]], moment: Moment, seal: frozenset[Stream]) -> Callable[[Spool], list[Ref]]:
-    return lambda spool: spool.commit(rows, moment=moment, seal=seal)
+def _commit(rows: dict[Stream, Sequence[Row]], moment: Moment, seal: frozenset[Stream]) -> Callable[[Keeper], Receipt]:
+    return lambda keeper: keeper.commit(rows, moment=moment, seal=seal)

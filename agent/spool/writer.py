@@ -6,17 +6,17 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from agent.spool.spool import Spool
+from agent.spool.keeper import Keeper
 
 T = TypeVar("T")
 _Job = Callable[[], None]
 
 
 class Writer:
-    """Runs calls on the spool one after the other, in a thread of its own."""
+    """Runs calls on the keeper one after the other, in a thread of its own."""
 
-    def __init__(self, spool: Spool, loop: asyncio.AbstractEventLoop) -> None:
-        self._spool = spool
+    def __init__(self, keeper: Keeper, loop: asyncio.AbstractEventLoop) -> None:
+        self._keeper = keeper
         self._loop = loop
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="spool", daemon=True)
@@ -25,13 +25,13 @@ class Writer:
         """Start the thread."""
         self._thread.start()
 
-    async def call(self, work: Callable[[Spool], T]) -> T:
-        """Run ``work`` on the spool; raise what it raises. Once handed over it runs, even if nobody waits any more."""
+    async def call(self, work: Callable[[Keeper], T]) -> T:
+        """Run ``work`` on the keeper; raise what it raises. Once handed over it runs, even if nobody waits any more."""
         answer: asyncio.Future[T] = self._loop.create_future()
 
         def job() -> None:
             try:
-                result = work(self._spool)
+                result = work(self._keeper)
             except BaseException as error:  # noqa: BLE001 - carried over to the loop, where it belongs
                 self._tell(_fail, answer, error)
             else:

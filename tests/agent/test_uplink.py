@@ -18,7 +18,8 @@ from agent.errors import LinkLost
 from agent.mqtt import Broker, Link
 from agent.seal import Moment, Sealer
 from agent.spool.disk import Disk
-from agent.spool.spool import Facts, Settings, Spool
+from agent.spool.keeper import Keeper
+from agent.spool.spool import Facts, Settings
 from agent.spool.writer import Writer
 from agent.sync import Held, Timing
 from agent.uplink import Uplink, Waits, Who
@@ -219,8 +220,8 @@ class Node:
                     await self.task
 
 
-def open_spool(folder: Path, run: bytes, signer: Signer) -> Spool:
-    spool = Spool(Disk(folder), Sealer(city=CITY, node=NODE, run=run, signer=signer), Settings(free_disk=0), Facts())
+def open_spool(folder: Path, run: bytes, signer: Signer) -> Keeper:
+    spool = Keeper(Disk(folder), Sealer(city=CITY, node=NODE, run=run, signer=signer), Settings(free_disk=0), Facts())
     spool.open()
     return spool
 

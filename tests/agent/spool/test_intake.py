@@ -5,7 +5,7 @@ import errno
 import logging
 import selectors
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,7 @@ from agent.seal import Moment, Pace, Sealer
 from agent.spool import intake as module
 from agent.spool.disk import Disk
 from agent.spool.intake import Intake, Plan
+from agent.spool.keeper import Keeper, Receipt
 from agent.spool.shelf import Ref
 from agent.spool.spool import Facts, Settings, Spool
 from agent.spool.writer import Writer
@@ -152,7 +153,7 @@ class Rig:
     def make(self, **changes: object) -> None:
         self.disk = _Disk(self.folder)
         sealer = Sealer(city="bandung", node="dago-01", run=RUN, signer=Signer(b"n" * 32))
-        self.spool = Spool(self.disk, sealer, Settings(free_disk=0), Facts())
+        self.spool = Keeper(self.disk, sealer, Settings(free_disk=0), Facts())
         self.spool.open()
         self.writer = Writer(self.spool, asyncio.get_running_loop())
         self.writer.start()
@@ -163,9 +164,9 @@ class Rig:
         utc_ms = None if self.clock % STEPPED == Clock.UNKNOWN else boot_ms + 1_800_000_000_000
         return Moment(boot=BOOT, boot_ms=boot_ms, utc_ms=utc_ms, clock=self.clock)
 
-    def note(self, refs: Sequence[Ref]) -> None:
-        self.stored += refs
-        if refs:
+    def note(self, receipt: Receipt) -> None:
+        self.stored += receipt.refs
+        if receipt.refs:
             self.at_s.append(self.now_s)
 
     def beat(self) -> None:
@@ -456,11 +457,11 @@ def test_memory_is_bounded_while_the_disk_refuses(
             rig.take(value)
             await rig.sleep(0.1)
         assert len(rig.intake._waiting[T]) == 100
-        line = rig.spool._open[T].tail.waiting_bytes
+        line = rig.spool._spool._open[T].tail.waiting_bytes
         for value in range(1001, 1501):
             rig.take(value)
             await rig.sleep(0.1)
-        assert rig.spool._open[T].tail.waiting_bytes == line
+        assert rig.spool._spool._open[T].tail.waiting_bytes == line
         rig.disk.refuses = False
         await rig.sleep(20)
 
@@ -505,7 +506,7 @@ def test_a_stop_while_a_write_is_under_way_loses_nothing(tmp_path: Path) -> None
         assert rig.disk.syncs
 
     rig = on_fake_time(tmp_path, work)
-    again = Spool(Disk(tmp_path), rig.spool._sealer, Settings(free_disk=0), Facts())
+    again = Spool(Disk(tmp_path), rig.spool._spool._sealer, Settings(free_disk=0), Facts())
     again.open()
     (chain,) = [chain for chain in again._index.chains.values() if chain.stream is T]
     assert chain.taken == 2

@@ -10,7 +10,8 @@ import pytest
 
 from agent.seal import Sealer
 from agent.spool.disk import Disk
-from agent.spool.spool import Facts, Settings, Spool
+from agent.spool.keeper import Keeper
+from agent.spool.spool import Facts, Settings
 from agent.spool.writer import Writer
 from agent.wire.keys import Signer
 
@@ -18,7 +19,7 @@ from agent.wire.keys import Signer
 def with_writer(folder: Path, work: Callable[[Writer], Coroutine[None, None, None]]) -> None:
     async def main() -> None:
         sealer = Sealer(city="bandung", node="dago-01", run=b"r" * 16, signer=Signer(b"n" * 32))
-        writer = Writer(Spool(Disk(folder), sealer, Settings(), Facts()), asyncio.get_running_loop())
+        writer = Writer(Keeper(Disk(folder), sealer, Settings(), Facts()), asyncio.get_running_loop())
         writer.start()
         await work(writer)
         await writer.stop()
@@ -44,7 +45,7 @@ def test_calls_run_one_after_the_other_in_a_thread_of_their_own(tmp_path: Path) 
 
 
 def test_what_a_call_raises_comes_to_who_asked_and_the_thread_lives_on(tmp_path: Path) -> None:
-    def fail(_: Spool) -> None:
+    def fail(_: Keeper) -> None:
         raise ZeroDivisionError
 
     async def work(writer: Writer) -> None:
@@ -95,7 +96,7 @@ def test_an_answer_after_the_loop_was_closed_harms_nobody(tmp_path: Path) -> Non
 
     async def main() -> None:
         sealer = Sealer(city="bandung", node="dago-01", run=b"r" * 16, signer=Signer(b"n" * 32))
-        writer = Writer(Spool(Disk(tmp_path), sealer, Settings(), Facts()), asyncio.get_running_loop())
+        writer = Writer(Keeper(Disk(tmp_path), sealer, Settings(), Facts()), asyncio.get_running_loop())
         writer.start()
         made.append(writer)
         task = asyncio.ensure_future(writer.call(lambda _: gate.wait(5)))
