@@ -1,8 +1,11 @@
 """When a node is answered, and about what: hellos, nonces, and what changed since the last ack. Pure.
 
-An ack is for the run that listens now, so it carries that run's last nonce. Nonces are not kept over a restart of the
-center on purpose: a new hello makes the center answer with everything, which is how a node learns that the center
-was restored from an older backup.
+An ack is for a run that listens, so it carries that run's last nonce. A run that says hello for the first time is taken
+for the successor of all that spoke before it; one that speaks again after its successor is another box with the same
+identity, and from then on both get their acks.
+
+Nonces are not kept over a restart of the center on purpose: a new hello makes the center answer with everything, which
+is how a node learns that the center was restored from an older backup.
 """
 
 from collections import OrderedDict
@@ -22,7 +25,9 @@ NO_NONCE = bytes(ID_BYTES)
 PROVOKE_S = 10.0
 """A node says hello again at most this often, so asking more often is noise."""
 
-_LISTENERS = 4  # runs of one node that may be alive at once: the real one, a copied card, and two that just ended
+LISTENERS = 4
+"""Runs of one node that are remembered: the real one, a copied card, and two that ended."""
+
 _BOXES = 100_000
 
 
@@ -84,14 +89,16 @@ class Announced:
 
 @dataclass(slots=True)
 class _Pages:
+    run: bytes
     nonce: bytes
     pages: dict[int, tuple[Chain, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Node:
-    pages: _Pages | None = None
+    pages: list[_Pages] = field(default_factory=list)  # of hellos that are not whole, one for each run
     listeners: list[Listener] = field(default_factory=list)  # newest last
+    succeeded: set[bytes] = field(default_factory=set)  # runs among them that were silent since a new one spoke
     answers: list[Listener] = field(default_factory=list)
     changed: dict[ChainName, None] = field(default_factory=dict)
     refused: dict[bytes, Refused] = field(default_factory=dict)
@@ -118,19 +125,28 @@ class Acks:
     def hear(self, box: Box, page: Hello) -> Announced | None:
         """Take one page of a hello; return the whole once its last page is here."""
         node = self._node(box)
-        if node.pages is None or node.pages.nonce != page.nonce:
-            node.pages = _Pages(nonce=page.nonce)
-        node.pages.pages[page.page] = page.chains
-        if any(number not in node.pages.pages for number in range(1, page.pages + 1)):
+        others = [one for one in node.pages if one.run != page.run]
+        mine = next((one for one in node.pages if (one.run, one.nonce) == (page.run, page.nonce)), None)
+        mine = mine or _Pages(run=page.run, nonce=page.nonce)
+        mine.pages[page.page] = page.chains
+        if any(number not in mine.pages for number in range(1, page.pages + 1)):
+            node.pages = [*others[1 - LISTENERS :], mine]
             return None
-        chains = tuple(chain for number in range(1, page.pages + 1) for chain in node.pages.pages[number])
-        node.pages = None
+        node.pages = others
+        chains = tuple(chain for number in range(1, page.pages + 1) for chain in mine.pages[number])
         announced = {(chain.run, chain.stream): chain.last for chain in chains}
-        listener = Listener(run=page.run, nonce=page.nonce, announced=announced)
-        node.listeners = [*[one for one in node.listeners if one.run != page.run][1 - _LISTENERS :], listener]
-        node.answers = [*[one for one in node.answers if one.run != page.run], listener]
+        self._listen(node, Listener(run=page.run, nonce=page.nonce, announced=announced))
         self._waiting[box] = None
         return Announced(run=page.run, boot=page.boot, chains=chains)
+
+    def _listen(self, node: _Node, listener: Listener) -> None:
+        before = [one for one in node.listeners if one.run != listener.run]
+        if len(before) == len(node.listeners):
+            node.succeeded.update(one.run for one in before)
+        node.succeeded.discard(listener.run)
+        node.listeners = [*before[1 - LISTENERS :], listener]
+        node.succeeded.intersection_update(one.run for one in node.listeners)
+        node.answers = [*[one for one in node.answers if one.run != listener.run], listener]
 
     def changed(self, box: Box, name: ChainName, *, now_s: float, size_bytes: int = 0) -> None:
         """Note that a chain's ack changed, or that a batch came again whose ack must have been lost."""
@@ -197,29 +213,38 @@ class Acks:
         return min(node.since_s + self._settings.every_s, node.last_s + self._settings.quiet_s)
 
     def _news(self, box: Box, node: _Node, now_s: float) -> list[Due]:
-        lists: dict[bytes, tuple[Listener, list[ChainName], list[Refused]]] = {}
+        names: dict[bytes, list[ChainName]] = {}
+        refusals: dict[bytes, list[Refused]] = {}
         lost = False
         for name in node.changed:
-            listener = self._listener(node, name)
-            lost |= listener is None
-            if listener is not None:
-                lists.setdefault(listener.run, (listener, [], []))[1].append(name)
+            listeners = self._listeners(node, name)
+            lost |= not listeners
+            for listener in listeners:
+                names.setdefault(listener.run, []).append(name)
         for refused in node.refused.values():
-            listener = self._listener(node, (refused.run, refused.stream))
-            lost |= listener is None
-            if listener is not None:
-                lists.setdefault(listener.run, (listener, [], []))[2].append(refused)
+            listeners = self._listeners(node, (refused.run, refused.stream))
+            lost |= not listeners
+            for listener in listeners:
+                refusals.setdefault(listener.run, []).append(refused)
         found = [
-            Due(box=box, listener=listener, chains=tuple(names), refused=tuple(refusals))
-            for listener, names, refusals in lists.values()
+            Due(
+                box=box,
+                listener=listener,
+                chains=tuple(names.get(listener.run, ())),
+                refused=tuple(refusals.get(listener.run, ())),
+            )
+            for listener in node.listeners
+            if listener.run in names or listener.run in refusals
         ]
         if lost and not found and (node.provoked_s is None or now_s - node.provoked_s >= PROVOKE_S):
             node.provoked_s = now_s
             found.append(Due(box=box, listener=None))
         return found
 
-    def _listener(self, node: _Node, name: ChainName) -> Listener | None:
-        return next((listener for listener in reversed(node.listeners) if listener.covers(name)), None)
+    def _listeners(self, node: _Node, name: ChainName) -> list[Listener]:
+        """Return who waits for acks of a chain; a succeeded run only where no other does."""
+        covering = [listener for listener in node.listeners if listener.covers(name)]
+        return [one for one in covering if one.run not in node.succeeded] or covering[-1:]
 
     def _settle(self, node: _Node) -> None:
         node.changed.clear()

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from agent.wire.batch import Stream, open_batch
-from agent.wire.bodies import Start
 from agent.wire.cbor import UINT_MAX
 from agent.wire.chain import ChainKey, ChainReport, Ledger, Ranges
 from agent.wire.errors import WireError
@@ -31,11 +30,13 @@ class Line:
         node: The box.
         run: Hex.
         stream: ``alarm`` or ``telemetry``.
+        volatile: The run lived in memory, because its disk refused.
         taken: Highest seq that any signed record names.
         settled: Rows stored.
         held: Rows that the node's last hello says it still has.
         in_gaps: Rows that a signed gap names.
-        missing: Rows that nobody accounts for.
+        missing: Rows that were on disk and that nobody accounts for.
+        lost_in_memory: The same of rows that were never on disk: a run in memory ended before it could send them.
         batches: Stored.
         last_n: Highest n that any signed record names.
         batches_missing: Neither stored nor in a gap nor held.
@@ -50,11 +51,13 @@ class Line:
     node: str
     run: str
     stream: str
+    volatile: bool
     taken: int
     settled: int
     held: int
     in_gaps: int
     missing: int
+    lost_in_memory: int
     batches: int
     last_n: int
     batches_missing: int
@@ -93,7 +96,11 @@ class NodeAudit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """All nodes together. ``lost`` = ``missing``; what is ``waiting`` for a key anybody may have sent: no fault."""
+    """All nodes together.
+
+    ``lost`` = ``missing``. What was ``lost_in_memory`` nobody promised, and what is ``waiting`` for a key anybody may
+    have sent: both are no fault.
+    """
 
     nodes: int
     runs: int
@@ -103,6 +110,7 @@ class Totals:
     held: int
     in_gaps: int
     lost: int
+    lost_in_memory: int
     twice: int
     unverified: int
     waiting: int
@@ -143,14 +151,19 @@ class _Counted:
     seals: dict[ChainKey, list[tuple[int, int, int]]] = field(default_factory=lambda: defaultdict(list))
     rows: dict[ChainKey, Spans] = field(default_factory=lambda: defaultdict(Spans))
     again: Counter[ChainKey] = field(default_factory=Counter)
-    taken_over: dict[ChainKey, list[tuple[bytes, int, int]]] = field(default_factory=lambda: defaultdict(list))
 
 
 def audit(store: Views, keys: Mapping[Box, Mapping[bytes, Verifier]], *, node: str | None = None) -> Audit:
-    """Count and verify everything in the store, or one node of it."""
-    nodes = tuple(_node(store, box, keys.get(box, {})) for box in store.boxes() if node in (None, box[1]))
-    of_no_node = store.refusals(None)
-    return Audit(totals=_totals(nodes, of_no_node, store.unprojected()), nodes=nodes, of_no_node=of_no_node)
+    """Count and verify everything in the store, or one node of it, as it is at one moment.
+
+    The table of readings is compared once projection has caught up; until then ``unprojected`` says how far it is.
+    """
+    with store.snapshot():
+        unprojected = store.unprojected()
+        boxes = [box for box in store.boxes() if node in (None, box[1])]
+        nodes = tuple(_node(store, box, keys.get(box, {}), caught_up=unprojected == 0) for box in boxes)
+        of_no_node = store.refusals(None)
+    return Audit(totals=_totals(nodes, of_no_node, unprojected), nodes=nodes, of_no_node=of_no_node)
 
 
 def _totals(nodes: Sequence[NodeAudit], of_no_node: Mapping[str, int], unprojected: int) -> Totals:
@@ -165,12 +178,13 @@ def _totals(nodes: Sequence[NodeAudit], of_no_node: Mapping[str, int], unproject
         held=sum(line.held for line in lines),
         in_gaps=sum(line.in_gaps for line in lines),
         lost=sum(line.missing for line in lines),
+        lost_in_memory=sum(line.lost_in_memory for line in lines),
         twice=sum(node.twice for node in nodes),
         unverified=sum(node.unverified for node in nodes),
         waiting=sum(node.waiting for node in nodes),
         doubles_refused=sum(line.doubles_refused for line in lines),
         refused=sum(sum(node.refusals.values()) for node in nodes) + sum(of_no_node.values()),
-        alarms=sum(len(node.alarms) for node in nodes),
+        alarms=sum(not alarm.over for node in nodes for alarm in node.alarms),
         unprojected=unprojected,
         chain=BROKEN if BROKEN in chains else OPEN if OPEN in chains else OK,
     )
@@ -192,9 +206,6 @@ def _count(store: Views, box: Box, keys: Mapping[bytes, Verifier]) -> _Counted:
         counted.batches[key] += 1
         if header.origin is None:
             counted.seals[key].append((header.n, header.seq0, header.seq0 + header.count - 1))
-        if isinstance(body, Start):
-            for span in body.taken_over:
-                counted.taken_over[span.origin, header.stream].append((header.run, span.first, span.last))
         rows = counted.rows[origin]
         before = len(rows)
         rows.add(header.seq0, header.seq0 + header.count - 1)
@@ -202,9 +213,9 @@ def _count(store: Views, box: Box, keys: Mapping[bytes, Verifier]) -> _Counted:
     return counted
 
 
-def _node(store: Views, box: Box, keys: Mapping[bytes, Verifier]) -> NodeAudit:
+def _node(store: Views, box: Box, keys: Mapping[bytes, Verifier], *, caught_up: bool) -> NodeAudit:
     counted = _count(store, box, keys)
-    hello, doubles, settled = store.hello(box), store.doubles(box), store.settled(box)
+    hellos, doubles, settled = store.hellos(box), store.doubles(box), store.settled(box)
     projected = store.row_counts(box)
     lines: list[Line] = []
     unequal: list[str] = []
@@ -216,8 +227,8 @@ def _node(store: Views, box: Box, keys: Mapping[bytes, Verifier]) -> NodeAudit:
             settled_n=settled.get(key, 0),
             projected=projected.get(key, 0),
         )
-        lines.append(_line(box, report, _held(report, hello, counted), numbers))
-        if numbers.projected != len(counted.rows[key]):
+        lines.append(_line(box, report, _held(report, hellos, counted.seals[key]), numbers))
+        if caught_up and numbers.projected != len(counted.rows[key]):
             unequal.append(f"{report.run.hex()} {report.stream.name.lower()}")
     return NodeAudit(
         node=box[1],
@@ -241,61 +252,63 @@ class _Numbers:
     projected: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Held:
-    """What the node's last hello says it still holds of one chain."""
+    """What the last hellos of a node say it still holds of one chain, and the highest n and seq they name."""
 
-    rows: int = 0
-    rows_beyond: int = 0
-    batches: int = 0
-    batches_beyond: int = 0
+    rows: Spans = field(default_factory=Spans)
+    batches: Spans = field(default_factory=Spans)
+    last_n: int = 0
+    last_seq: int = 0
 
 
-def _held(report: ChainReport, hello: HelloRow | None, counted: _Counted) -> _Held:
-    if hello is None:
-        return _Held()
-    key = (report.run, report.stream)
-    rows = Spans(
-        (first, last)
-        for sealer, first, last in counted.taken_over[key]  # their sealer is still there and seals them
-        if sealer == hello.run or (sealer, report.stream) in hello.chains
-    )
-    first_n, last_n, last_seq = hello.chains.get(key, (0, 0, 0))
+def _held(report: ChainReport, hellos: Sequence[HelloRow], seals: Sequence[tuple[int, int, int]]) -> _Held:
+    held = _Held()
+    for hello in hellos:
+        _hold(held, report, hello, seals)
+    return held
+
+
+def _hold(held: _Held, report: ChainReport, hello: HelloRow, seals: Sequence[tuple[int, int, int]]) -> None:
+    for sealer, first, last in report.elsewhere:  # their sealer is still there and seals them
+        if sealer == hello.run or (sealer, report.stream) in hello.chains:
+            held.rows.add(first, last)
+    first_n, last_n, last_seq = hello.chains.get((report.run, report.stream), (1, 0, 0))
     own = hello.run == report.run  # it went on after its hello: what came out of order is still on its way
     if not own and not last_n:
-        return _Held(rows=_overlap(report.missing_rows, rows))
-    first_n = first_n or 1
-    low = _first_held_seq(counted.seals[key], first_n)
-    high_n, high_seq = (UINT_MAX, UINT_MAX) if own else (last_n, last_seq)
-    rows.add(low, high_seq)
-    return _Held(
-        rows=_overlap(report.missing_rows, rows),
-        rows_beyond=max(0, last_seq - max(report.taken, low - 1)),
-        batches=_overlap(report.missing, Spans([(first_n, high_n)])),
-        batches_beyond=max(0, last_n - max(report.last_n, first_n - 1)),
-    )
+        return
+    held.rows.add(_first_held_seq(seals, first_n), UINT_MAX if own else last_seq)
+    held.batches.add(first_n, UINT_MAX if own else last_n)
+    held.last_n, held.last_seq = max(held.last_n, last_n), max(held.last_seq, last_seq)
 
 
 def _line(box: Box, report: ChainReport, held: _Held, numbers: _Numbers) -> Line:
-    missing = _size(report.missing_rows) - held.rows
-    batches_missing = _size(report.missing) - held.batches
-    chain = BROKEN if report.findings or batches_missing or missing else OPEN if held != _Held() else OK
+    held_rows = _overlap(report.missing_rows, held.rows)
+    rows_beyond = _overlap(((report.taken + 1, held.last_seq),), held.rows)
+    held_batches = _overlap(report.missing, held.batches)
+    batches_beyond = _overlap(((report.last_n + 1, held.last_n),), held.batches)
+    missing = _size(report.lost_rows) - _overlap(report.lost_rows, held.rows)
+    batches_missing = _size(report.missing) - held_batches
+    broken = report.findings or missing or (batches_missing and not report.volatile)
+    waits = held_rows or rows_beyond or held_batches or batches_beyond
     return Line(
         node=box[1],
         run=report.run.hex(),
         stream=Stream(report.stream).name.lower(),
-        taken=report.taken + held.rows_beyond,
+        volatile=report.volatile,
+        taken=report.taken + rows_beyond,
         settled=_size(report.settled),
-        held=held.rows + held.rows_beyond,
+        held=held_rows + rows_beyond,
         in_gaps=_size(report.gap_rows),
         missing=missing,
+        lost_in_memory=_size(report.missing_rows) - held_rows - missing,
         batches=numbers.batches,
         last_n=report.last_n,
         batches_missing=batches_missing,
         settled_n=numbers.settled_n,
         doubles_refused=numbers.doubles,
         projected=numbers.projected,
-        chain=chain,
+        chain=BROKEN if broken else OPEN if waits else OK,
         findings=tuple(f"n {finding.n}: {finding.fault}: {finding.detail}" for finding in report.findings),
         clean=report.clean,
     )
@@ -312,4 +325,4 @@ def _size(ranges: Ranges) -> int:
 
 
 def _overlap(ranges: Ranges, spans: Spans) -> int:
-    return _size(ranges) - sum(_size(tuple(spans.missing(first, last))) for first, last in ranges)
+    return sum(last - first + 1 - _size(tuple(spans.missing(first, last))) for first, last in ranges if first <= last)

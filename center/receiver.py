@@ -28,6 +28,11 @@ log = logging.getLogger("center")
 _CHAINS = 20_000  # in memory; the others are read again when needed
 _CACHED_ROWS = 100_000  # rows whose batch need not be parsed again for projection
 _CHAINS_PER_ACK, _RANGES_PER_ACK = 400, 500  # keeps an ack below 64 KiB
+_COPIED = "two boxes from one card, a restored image, or a card that forgot; all that came is kept"
+_EMPTIED = (
+    "it found an empty card, though the node had runs before: a new, wiped or forgetful one; look at the old card"
+)
+_VOLATILE = "the card of the node refuses writes; it sends from memory and forgets at a power cut: replace the card"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,23 +215,14 @@ class Receiver:
         if there is None and header.n <= chain.state.n:
             there = self._store.stored_at(chain.id, header.n)
         if there is not None and there.n == header.n and there.hash != batch_hash:
-            detail = f"{there.hash.hex()} and {batch_hash.hex()}: two boxes with one identity, or a rolled back card"
+            detail = f"{there.hash.hex()} and {batch_hash.hex()}, both kept: {_COPIED}"
             self._store.alarm(box, "conflict", _subject(header.run, header.stream, header.n), detail, now_ms=now.utc_ms)
 
     def _note_body(self, good: Good, batch: int, now: Now) -> None:
         header, box = good.batch.header, good.box
-        if header.clock % STEPPED == Clock.SYNCHRONISED and header.origin is None and header.at_utc_ms is not None:
-            mapping = BootTime(
-                boot=header.boot,
-                at_boot_ms=header.at_boot_ms,
-                at_utc_ms=header.at_utc_ms,
-                uncertainty_ms=None,
-                source="header",
-            )
-            self._store.put_mapping(box, mapping, batch=batch)
         match good.body:
             case Start() as start:
-                self._note_start(box, header.run, start, batch, now)
+                self._note_start(box, header, start, batch, now)
             case Gap() as gap:
                 self._note_gap(box, header.stream, gap, batch, now)
             case Time() as time:
@@ -240,15 +236,30 @@ class Receiver:
                 self._store.put_mapping(box, mapping, batch=batch)
             case _:
                 pass
+        if header.clock % STEPPED == Clock.SYNCHRONISED and header.origin is None and header.at_utc_ms is not None:
+            mapping = BootTime(
+                boot=header.boot,
+                at_boot_ms=header.at_boot_ms,
+                at_utc_ms=header.at_utc_ms,
+                uncertainty_ms=None,
+                source="header",
+            )
+            self._store.put_mapping(box, mapping, batch=batch)
 
-    def _note_start(self, box: Box, run: bytes, start: Start, batch: int, now: Now) -> None:
-        others = self._store.put_start(box, run, start, batch=batch)
+    def _note_start(self, box: Box, header: Header, start: Start, batch: int, now: Now) -> None:
+        run = header.run
+        others = self._store.put_start(box, header, start, batch=batch)
+        if start.volatile:
+            self._store.alarm(box, "volatile", run.hex(), _VOLATILE, now_ms=now.utc_ms)
+            return  # the card that refuses may hold more than the ends this start names
         previous = start.previous
         if previous is None:
+            if others:
+                self._store.alarm(box, "emptied", run.hex(), _EMPTIED, now_ms=now.utc_ms)
             return
         if others:
-            names = ", ".join(other.hex() for other in (run, *others))
-            detail = f"named as predecessor by {names}: a copied or rolled back card"
+            names = ", ".join(other.hex() for other in (run, *others[:2]))
+            detail = f"runs {names} all say they come next after it: {_COPIED}"
             self._store.alarm(box, "fork", previous.run.hex(), detail, now_ms=now.utc_ms)
         ends: tuple[tuple[Stream, End], ...] = (
             (Stream.ALARM, previous.alarm),
@@ -278,7 +289,7 @@ class Receiver:
         self._store.alarm(box, "link", _subject(*name, n), detail, now_ms=now.utc_ms)
 
     def _alarm_grown(self, box: Box, name: ChainName, end_n: int, now: Now) -> None:
-        detail = f"it has batches beyond n {end_n}, which a later start names as its end: a copied or rolled back card"
+        detail = f"it has batches beyond n {end_n}, where the next run says it ended: {_COPIED}"
         subject = f"{name[0].hex()} {name[1].name.lower()}"
         self._store.alarm(box, "grown", subject, detail, now_ms=now.utc_ms)
 

@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.wire.batch import Coding, Kind, Stream, decode_header, digest_of, inflate, split
+from agent.wire.cbor import UINT_MAX
 from agent.wire.cose import parts
 from agent.wire.errors import Reason, WireError
 from agent.wire.senml import Row, Scalar, unpack
 from center.dating import Dating
 from center.ingest import Box
+from center.sqlite_times import BOUNDS, CORRECTED, DEVICE, dating_around, dating_of
 from center.store import Projected
-
-DEVICE, CORRECTED, BOUNDS = range(3)
-"""Where the UTC of a reading comes from: its own batch, another mapping of its boot, or only bounds."""
 
 _COLUMNS = 8
 _CHUNKS = (128, 16, 1)  # rows a statement: each step hands the GIL away, and few steps wait less often to get it back
@@ -141,17 +140,7 @@ class SqliteReadings:
 
     def _dating(self, batch: _Batch, rows: Sequence[Row]) -> Dating | None:
         first, last = min(row.boot_ms for row in rows), max(row.boot_ms for row in rows)
-        where = "SELECT at_boot_ms, at_utc_ms FROM mappings WHERE city = ? AND node = ? AND boot = ? AND at_boot_ms"
-        key = (*batch.box, batch.boot)
-        near = self._db.execute(
-            f"SELECT * FROM ({where} <= ? ORDER BY at_boot_ms DESC, batch LIMIT 1)",  # noqa: S608 - no text from outside
-            (*key, first),
-        ).fetchall()
-        near += self._db.execute(f"{where} > ? AND at_boot_ms < ? ORDER BY at_boot_ms, batch", (*key, first, last))
-        near += self._db.execute(
-            f"{where} > ? AND at_boot_ms >= ? ORDER BY at_boot_ms, batch LIMIT 1", (*key, first, last)
-        )
-        return Dating(near) if near else None
+        return dating_around(self._db, batch.box, batch.boot, first, last)
 
     def _source(self, batch: _Batch) -> int:
         sql = "SELECT 1 FROM mappings WHERE city = ? AND node = ? AND boot = ? AND batch = ? LIMIT 1"
@@ -178,17 +167,17 @@ class SqliteReadings:
         return found
 
     def _date_undated(self) -> None:
-        boots = self._db.execute(
-            "SELECT city, node, boot, (SELECT at_utc_ms - at_boot_ms FROM mappings m WHERE m.city = u.city"
-            " AND m.node = u.node AND m.boot = u.boot ORDER BY at_boot_ms, batch LIMIT 1) AS lead"
-            " FROM undated u WHERE lead IS NOT NULL"
-        ).fetchall()
-        for city, node, boot, lead in boots:
-            self._db.execute(
-                "UPDATE readings SET utc_ms = boot_ms + ?, source = ? WHERE utc_ms IS NULL AND series IN"
-                " (SELECT id FROM series WHERE city = ? AND node = ? AND boot = ?)",
-                (lead, CORRECTED, city, node, boot),
-            )
+        boots = self._db.execute("SELECT city, node, boot FROM undated").fetchall()
+        for city, node, boot in boots:
+            dating = dating_of(self._db, (city, node), boot)
+            if dating is None:
+                continue
+            for offset, last_ms in dating.pieces():  # what a piece has dated the next ones leave alone
+                self._db.execute(
+                    "UPDATE readings SET utc_ms = boot_ms + ?, source = ? WHERE utc_ms IS NULL AND boot_ms <= ?"
+                    " AND series IN (SELECT id FROM series WHERE city = ? AND node = ? AND boot = ?)",
+                    (offset, CORRECTED, UINT_MAX if last_ms is None else last_ms, city, node, boot),
+                )
             self._db.execute("DELETE FROM undated WHERE city = ? AND node = ? AND boot = ?", (city, node, boot))
 
 

@@ -4,7 +4,7 @@ What was received stands in ``batches``; ``readings`` and ``series`` are a proje
 A boolean reading is stored as a one-byte blob, so that it stays one.
 """
 
-FORMAT = 1
+FORMAT = 2
 """Written to ``PRAGMA user_version``."""
 
 TABLES = (
@@ -26,19 +26,22 @@ TABLES = (
         chain INTEGER NOT NULL REFERENCES chains, first INTEGER NOT NULL, last INTEGER NOT NULL, prev BLOB NOT NULL,
         hash BLOB NOT NULL, batch INTEGER NOT NULL, PRIMARY KEY(chain, last, first, batch)) WITHOUT ROWID""",
     """CREATE TABLE starts(
-        city TEXT NOT NULL, node TEXT NOT NULL, run BLOB NOT NULL, previous BLOB, previous_utc_ms INTEGER,
+        city TEXT NOT NULL, node TEXT NOT NULL, run BLOB NOT NULL, boot BLOB NOT NULL, boot_ms INTEGER NOT NULL,
+        previous BLOB, previous_boot BLOB, previous_boot_ms INTEGER, previous_utc_ms INTEGER,
         volatile INTEGER NOT NULL, batch INTEGER NOT NULL, PRIMARY KEY(city, node, run, batch)) WITHOUT ROWID""",
     "CREATE INDEX starts_previous ON starts(city, node, previous)",
     """CREATE TABLE mappings(
         city TEXT NOT NULL, node TEXT NOT NULL, boot BLOB NOT NULL, at_boot_ms INTEGER NOT NULL,
         at_utc_ms INTEGER NOT NULL, uncertainty_ms INTEGER, source TEXT NOT NULL, batch INTEGER NOT NULL,
         PRIMARY KEY(city, node, boot, at_boot_ms, batch)) WITHOUT ROWID""",
+    # The last hello of each run that was heard lately; live: not succeeded by a run that spoke after it.
     """CREATE TABLE hellos(
         city TEXT NOT NULL, node TEXT NOT NULL, run BLOB NOT NULL, boot BLOB NOT NULL, at_utc_ms INTEGER NOT NULL,
-        PRIMARY KEY(city, node)) WITHOUT ROWID""",
+        live INTEGER NOT NULL, PRIMARY KEY(city, node, run)) WITHOUT ROWID""",
     """CREATE TABLE announced(
-        city TEXT NOT NULL, node TEXT NOT NULL, run BLOB NOT NULL, stream INTEGER NOT NULL, first INTEGER NOT NULL,
-        last INTEGER NOT NULL, last_seq INTEGER NOT NULL, PRIMARY KEY(city, node, run, stream)) WITHOUT ROWID""",
+        city TEXT NOT NULL, node TEXT NOT NULL, speaker BLOB NOT NULL, run BLOB NOT NULL, stream INTEGER NOT NULL,
+        first INTEGER NOT NULL, last INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+        PRIMARY KEY(city, node, speaker, run, stream)) WITHOUT ROWID""",
     """CREATE TABLE states(
         city TEXT NOT NULL, node TEXT NOT NULL, text TEXT NOT NULL, at_utc_ms INTEGER NOT NULL,
         PRIMARY KEY(city, node)) WITHOUT ROWID""",
@@ -64,7 +67,9 @@ TABLES = (
     """CREATE TABLE readings(
         id INTEGER PRIMARY KEY, series INTEGER NOT NULL, boot_ms INTEGER NOT NULL, value NOT NULL, flags TEXT,
         unit TEXT, utc_ms INTEGER, source INTEGER NOT NULL, batch INTEGER NOT NULL, UNIQUE(series, boot_ms))""",
+    # Boots without a mapping, and boots with mappings that contradict each other.
     "CREATE TABLE undated(city TEXT, node TEXT, boot BLOB, PRIMARY KEY(city, node, boot)) WITHOUT ROWID",
+    "CREATE TABLE disputed(city TEXT, node TEXT, boot BLOB, PRIMARY KEY(city, node, boot)) WITHOUT ROWID",
     "CREATE TABLE facts(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     "INSERT INTO facts VALUES('projected', 0)",
 )

@@ -14,12 +14,13 @@ from agent.wire.batch import NO_HASH, Header, Stream
 from agent.wire.bodies import Start
 from agent.wire.keys import Verifier
 from agent.wire.senml import Row
-from center.acks import Announced
+from center.acks import LISTENERS, Announced
 from center.chains import Hole, Link
 from center.errors import StoreError
 from center.ingest import Box
 from center.sqlite_readings import SqliteReadings
 from center.sqlite_schema import FORMAT, TABLES
+from center.sqlite_times import put_mapping
 from center.sqlite_views import SqliteViews
 from center.store import BootTime, Kept, Projected, StoredChain
 
@@ -167,16 +168,17 @@ class SqliteStore(SqliteViews):
         row = (chain, hole.first, hole.last, hole.prev, hole.hash, batch)
         self.db.execute("INSERT OR IGNORE INTO holes VALUES(?, ?, ?, ?, ?, ?)", row)
 
-    def put_start(self, box: Box, run: bytes, start: Start, *, batch: int) -> tuple[bytes, ...]:
-        """Store a start; return the other non-volatile runs that name the same predecessor."""
-        previous = None if start.previous is None else start.previous.run
-        previous_utc_ms = None if start.previous is None else start.previous.at_utc_ms
-        row = (*box, run, previous, previous_utc_ms, start.volatile, batch)
-        self.db.execute("INSERT OR IGNORE INTO starts VALUES(?, ?, ?, ?, ?, ?, ?)", row)
-        if previous is None or start.volatile:
+    def put_start(self, box: Box, header: Header, start: Start, *, batch: int) -> tuple[bytes, ...]:
+        """Store a start; return the other non-volatile runs that name the same predecessor, or none as it does."""
+        run, before = header.run, start.previous
+        previous = None if before is None else before.run
+        named = (None,) * 3 if before is None else (before.boot, before.at_boot_ms, before.at_utc_ms)
+        row = (*box, run, header.boot, header.at_boot_ms, previous, *named, start.volatile, batch)
+        self.db.execute("INSERT OR IGNORE INTO starts VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        if start.volatile:
             return ()
         sql = (
-            "SELECT DISTINCT run FROM starts WHERE city = ? AND node = ? AND previous = ? AND run <> ?"
+            "SELECT DISTINCT run FROM starts WHERE city = ? AND node = ? AND previous IS ? AND run <> ?"
             " AND NOT volatile LIMIT 10"
         )
         return tuple(other for (other,) in self.db.execute(sql, (*box, previous, run)))
@@ -187,24 +189,28 @@ class SqliteStore(SqliteViews):
 
     def put_mapping(self, box: Box, mapping: BootTime, *, batch: int) -> None:
         """Keep a mapping beside those that are there."""
-        row = (
-            *box,
-            mapping.boot,
-            mapping.at_boot_ms,
-            mapping.at_utc_ms,
-            mapping.uncertainty_ms,
-            mapping.source,
-            batch,
-        )
-        self.db.execute("INSERT OR IGNORE INTO mappings VALUES(?, ?, ?, ?, ?, ?, ?, ?)", row)
+        put_mapping(self.db, box, mapping, batch=batch)
 
     def put_hello(self, box: Box, hello: Announced, *, now_ms: int) -> None:
-        """Replace a node's last hello."""
-        self.db.execute("INSERT OR REPLACE INTO hellos VALUES(?, ?, ?, ?, ?)", (*box, hello.run, hello.boot, now_ms))
-        self.db.execute("DELETE FROM announced WHERE city = ? AND node = ?", box)
+        """Replace a run's last hello; the hello of a new run succeeds all others."""
+        speaker = (*box, hello.run)
+        known = self.db.execute("SELECT 1 FROM hellos WHERE city = ? AND node = ? AND run = ?", speaker).fetchone()
+        if known is None:
+            self.db.execute("UPDATE hellos SET live = 0 WHERE city = ? AND node = ?", box)
+        self.db.execute("INSERT OR REPLACE INTO hellos VALUES(?, ?, ?, ?, ?, 1)", (*speaker, hello.boot, now_ms))
+        self.db.execute(
+            "DELETE FROM hellos WHERE city = ?1 AND node = ?2 AND run NOT IN (SELECT run FROM hellos"
+            " WHERE city = ?1 AND node = ?2 ORDER BY run = ?3 DESC, live DESC, at_utc_ms DESC LIMIT ?4)",
+            (*speaker, LISTENERS),
+        )
+        self.db.execute(
+            "DELETE FROM announced WHERE city = ?1 AND node = ?2 AND (speaker = ?3 OR speaker NOT IN"
+            " (SELECT run FROM hellos WHERE city = ?1 AND node = ?2 AND live))",
+            speaker,
+        )
         self.db.executemany(
-            "INSERT OR REPLACE INTO announced VALUES(?, ?, ?, ?, ?, ?, ?)",
-            [(*box, c.run, int(c.stream), c.first, c.last, c.last_seq) for c in hello.chains],
+            "INSERT OR REPLACE INTO announced VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*speaker, c.run, int(c.stream), c.first, c.last, c.last_seq) for c in hello.chains],
         )
 
     def put_state(self, box: Box, text: str, *, now_ms: int) -> None:

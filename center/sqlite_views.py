@@ -1,16 +1,26 @@
 """What people and the audit ask of the SQLite store."""
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 from agent.wire.batch import Stream
 from agent.wire.keys import kid_of
 from center.errors import StoreError
 from center.ingest import Box
-from center.sqlite_readings import BOUNDS, scalar
+from center.sqlite_readings import scalar
+from center.sqlite_times import Times
 from center.store import AlarmRow, HelloRow, NodeInfo, ReadingRow, StoredBatch
 
-_SOURCES = ("device", "corrected", "bounds")
+# By succession: a run on disk comes after the one in memory, or in its place. Or, where nobody says what came before:
+# such a run speaks now, and the one in memory does not.
+_OVER = """EXISTS(SELECT 1 FROM starts v JOIN starts w USING(city, node)
+    WHERE city = a.city AND node = a.node AND lower(hex(v.run)) = a.subject AND NOT w.volatile
+    AND (w.previous IN (v.run, v.previous)
+        OR EXISTS(SELECT 1 FROM hellos h WHERE h.city = a.city AND h.node = a.node AND h.run = w.run AND live)
+        AND NOT EXISTS(SELECT 1 FROM hellos h WHERE h.city = a.city AND h.node = a.node AND h.run = v.run AND live)))"""
 
 
 class SqliteViews:
@@ -18,6 +28,15 @@ class SqliteViews:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See the store as it is at one moment, whatever others write meanwhile."""
+        self.db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.db.execute("COMMIT")
 
     def add_node(self, box: Box, public: bytes, *, now_ms: int) -> bool:
         """Add a key of a node; False when it is there. Raises StoreError."""
@@ -50,6 +69,7 @@ class SqliteViews:
             batches=batches,
             last_utc_ms=last,
             state=None if state is None else state[0],
+            alarms=tuple(self.alarms(box)),
         )
 
     def batches(self, box: Box) -> Iterator[StoredBatch]:
@@ -98,17 +118,22 @@ class SqliteViews:
         ).fetchone()
         return int(rows)
 
-    def hello(self, box: Box) -> HelloRow | None:
-        """Return a node's last hello."""
-        row = self.db.execute("SELECT run, at_utc_ms FROM hellos WHERE city = ? AND node = ?", box).fetchone()
-        if row is None:
-            return None
-        sql = "SELECT run, stream, first, last, last_seq FROM announced WHERE city = ? AND node = ?"
-        chains = {
-            (run, Stream(stream)): (first, last, last_seq)
-            for run, stream, first, last, last_seq in self.db.execute(sql, box)
-        }
-        return HelloRow(run=row[0], at_utc_ms=row[1], chains=chains)
+    def hellos(self, box: Box) -> list[HelloRow]:
+        """Return the last hello of each run of a node that may be alive."""
+        sql = "SELECT run, at_utc_ms FROM hellos WHERE city = ? AND node = ? AND live ORDER BY at_utc_ms, run"
+        spoken = self.db.execute(sql, box).fetchall()
+        sql = "SELECT run, stream, first, last, last_seq FROM announced WHERE city = ? AND node = ? AND speaker = ?"
+        return [
+            HelloRow(
+                run=speaker,
+                at_utc_ms=at_utc_ms,
+                chains={
+                    (run, Stream(stream)): (first, last, last_seq)
+                    for run, stream, first, last, last_seq in self.db.execute(sql, (*box, speaker))
+                },
+            )
+            for speaker, at_utc_ms in spoken
+        ]
 
     def refusals(self, box: Box | None) -> Mapping[str, int]:
         """Return the refusals by reason; of no node for None."""
@@ -121,8 +146,11 @@ class SqliteViews:
         return int(number)
 
     def alarms(self, box: Box) -> list[AlarmRow]:
-        """Return a node's alarms, oldest first."""
-        sql = "SELECT * FROM alarms WHERE city = ? AND node = ? ORDER BY first_utc_ms, what, subject"
+        """Return a node's alarms, oldest first; a ``volatile`` is over when another run writes to the card."""
+        sql = (
+            f"SELECT a.*, what = 'volatile' AND {_OVER} FROM alarms a WHERE city = ? AND node = ?"  # noqa: S608 - ours
+            " ORDER BY first_utc_ms, what, subject"
+        )
         return [
             AlarmRow(
                 box=(city, node),
@@ -132,8 +160,9 @@ class SqliteViews:
                 first_utc_ms=first,
                 last_utc_ms=last,
                 count=count,
+                over=bool(over),
             )
-            for city, node, what, subject, detail, first, last, count in self.db.execute(sql, box)
+            for city, node, what, subject, detail, first, last, count, over in self.db.execute(sql, box)
         ]
 
     def unprojected(self) -> int:
@@ -156,16 +185,27 @@ class SqliteViews:
                 self.db.execute("ROLLBACK")
             raise StoreError(str(error)) from error
 
+    def backup(self, path: Path) -> None:
+        """Write the whole store, as it is now, to a new file; others may go on writing. Raises StoreError."""
+        part = path.with_name(f"{path.name}.part")
+        try:
+            if path.exists():
+                raise StoreError(f"{path} exists; a backup is never overwritten")
+            part.unlink(missing_ok=True)
+            self.db.execute("VACUUM INTO ?", (str(part),))
+            _sync(part)
+            part.rename(path)
+            _sync(path.parent)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{path}: {error}") from error
+
     def readings(
         self, *, node: str | None, sensor: str | None, channel: str | None, after: int, last: int | None
     ) -> list[ReadingRow]:
         """Return readings beyond an id, in order of projection; only the last so many where ``last`` is set."""
         sql = (
             "SELECT r.id, s.city, s.node, s.origin, s.stream, s.path, ifnull(r.unit, s.unit), r.boot_ms, r.value,"
-            " r.flags, r.utc_ms, r.source,"
-            " (SELECT max(previous_utc_ms) FROM starts t WHERE t.city = s.city AND t.node = s.node AND t.run = s.origin"
-            "  AND r.utc_ms IS NULL),"
-            " (SELECT received_utc_ms FROM batches b WHERE b.id = r.batch AND r.utc_ms IS NULL)"
+            " r.flags, r.utc_ms, r.source, s.boot, (SELECT received_utc_ms FROM batches b WHERE b.id = r.batch)"
             " FROM readings r JOIN series s ON s.id = r.series"
             " WHERE r.id > ?1 AND (?2 IS NULL OR s.node = ?2)"
             " AND (?3 IS NULL OR substr(s.path, 1, instr(s.path, '/') - 1) = ?3)"
@@ -173,17 +213,27 @@ class SqliteViews:
             " ORDER BY r.id DESC LIMIT ?5"
         )
         rows = self.db.execute(sql, (after, node, sensor, channel, -1 if last is None else last)).fetchall()
-        return [_reading(row) for row in reversed(rows)]
+        times = Times(self.db)
+        return [_reading(row, times) for row in reversed(rows)]
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 _Row = tuple[
     int, str, str, bytes, int, str, str, int, int | float | str | bytes, str | None, int | None, int,
-    int | None, int | None,
+    bytes, int,
 ]  # fmt: skip
 
 
-def _reading(row: _Row) -> ReadingRow:
-    at, city, node, origin, stream, path, unit, boot_ms, value, flags, utc_ms, source, low, high = row
+def _reading(row: _Row, times: Times) -> ReadingRow:
+    at, city, node, origin, stream, path, unit, boot_ms, value, flags, utc_ms, source, boot, received_ms = row
+    placed = times.place((city, node), boot, boot_ms, utc_ms=utc_ms, source=source, received_ms=received_ms)
     return ReadingRow(
         id=at,
         box=(city, node),
@@ -194,8 +244,8 @@ def _reading(row: _Row) -> ReadingRow:
         boot_ms=boot_ms,
         value=scalar(value),
         flags=tuple(flags.split(",")) if flags else (),
-        utc_ms=utc_ms,
-        utc_source=_SOURCES[source],
-        low_utc_ms=low if source == BOUNDS else None,
-        high_utc_ms=high if source == BOUNDS else None,
+        utc_ms=placed.utc_ms,
+        utc_source=placed.source,
+        low_utc_ms=placed.low_ms,
+        high_utc_ms=placed.high_ms,
     )

@@ -4,9 +4,11 @@ Writing happens inside ``transaction``; what a transaction wrote is on disk when
 when it ends with one. Times of receipt are UTC ms of the center's clock, handed in.
 """
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from agent.wire.batch import Header, Stream
@@ -42,6 +44,26 @@ class BootTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRow:
+    """Something a person should know about a node, once however often it was seen; ``over``: it was, and ended."""
+
+    box: Box
+    what: str
+    subject: str
+    detail: str
+    first_utc_ms: int
+    last_utc_ms: int
+    count: int
+    over: bool = False
+
+    def __str__(self) -> str:
+        """Return the line for people."""
+        first, last = (dt.datetime.fromtimestamp(ms / 1000, dt.UTC) for ms in (self.first_utc_ms, self.last_utc_ms))
+        seen = f"{first:%F %T}Z" if self.count == 1 else f"{self.count} times, {first:%F %T}Z to {last:%F %T}Z"
+        return f"{'over' if self.over else 'ALARM'} {self.what} {self.subject}: {self.detail} (seen {seen})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
     """A node the center knows.
 
@@ -52,6 +74,7 @@ class NodeInfo:
         batches: Stored.
         last_utc_ms: When its last batch came; None before the first.
         state: Last retained state, JSON text; None before the first.
+        alarms: What a person should know, oldest first.
     """
 
     box: Box
@@ -60,6 +83,7 @@ class NodeInfo:
     batches: int
     last_utc_ms: int | None
     state: str | None
+    alarms: tuple[AlarmRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,21 +106,8 @@ class StoredBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmRow:
-    """Something a person should know about a node, once however often it was seen."""
-
-    box: Box
-    what: str
-    subject: str
-    detail: str
-    first_utc_ms: int
-    last_utc_ms: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HelloRow:
-    """The last hello of a node: its moment, the run that said it, and each chain's first n, last n and last seq."""
+    """The last hello of a run: its moment, who said it, and each chain's first n, last n and last seq."""
 
     run: bytes
     at_utc_ms: int
@@ -117,10 +128,11 @@ class ReadingRow:
         boot_ms: CLOCK_BOOTTIME, ms.
         value: As sent.
         flags: Doubts.
-        utc_ms: Best UTC; None while its boot has no mapping.
-        utc_source: ``device``, ``corrected`` or ``bounds``.
-        low_utc_ms: With ``bounds``: not before, where known.
-        high_utc_ms: With ``bounds``: not after.
+        utc_ms: Best UTC; None while only bounds are known.
+        utc_source: ``device`` (its own batch), ``corrected`` (another mapping of its boot), ``told`` (a clock that was
+            set once: by hand, the board's), or ``bounds``.
+        low_utc_ms: Not before, where it is not certain and a bound is known.
+        high_utc_ms: Not after, where it is not certain.
     """
 
     id: int
@@ -184,8 +196,8 @@ class Intake(Protocol):
     def put_hole(self, chain: int, hole: Hole, *, batch: int) -> None:
         """Store what a gap says of a chain."""
 
-    def put_start(self, box: Box, run: bytes, start: Start, *, batch: int) -> tuple[bytes, ...]:
-        """Store a start; return the other non-volatile runs that name the same predecessor."""
+    def put_start(self, box: Box, header: Header, start: Start, *, batch: int) -> tuple[bytes, ...]:
+        """Store a start; return the other non-volatile runs that name the same predecessor, or none as it does."""
 
     def put_end(self, chain: int, n: int) -> None:
         """Note the end of a chain that a later start named; the lowest counts."""
@@ -194,7 +206,7 @@ class Intake(Protocol):
         """Keep a mapping beside those that are there."""
 
     def put_hello(self, box: Box, hello: Announced, *, now_ms: int) -> None:
-        """Replace a node's last hello."""
+        """Replace a run's last hello; the hello of a new run succeeds all others."""
 
     def put_state(self, box: Box, text: str, *, now_ms: int) -> None:
         """Replace a node's state."""
@@ -224,6 +236,9 @@ class Intake(Protocol):
 class Views(Protocol):
     """The reading half, and what a person writes."""
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """See the store as it is at one moment, whatever others write meanwhile."""
+
     def add_node(self, box: Box, public: bytes, *, now_ms: int) -> bool:
         """Add a key of a node; False when it is there."""
 
@@ -248,8 +263,8 @@ class Views(Protocol):
     def twice(self, box: Box) -> int:
         """Return how many readings stand under an identity that another reading has."""
 
-    def hello(self, box: Box) -> HelloRow | None:
-        """Return a node's last hello."""
+    def hellos(self, box: Box) -> list[HelloRow]:
+        """Return the last hello of each run of a node that may be alive: one, or more where boxes share an identity."""
 
     def refusals(self, box: Box | None) -> Mapping[str, int]:
         """Return the refusals by reason; of no node for None."""
@@ -258,13 +273,16 @@ class Views(Protocol):
         """Return how many messages are held for a key."""
 
     def alarms(self, box: Box) -> list[AlarmRow]:
-        """Return a node's alarms, oldest first."""
+        """Return a node's alarms, oldest first; a ``volatile`` is over when another run writes to the card."""
 
     def unprojected(self) -> int:
         """Return how many batches are not projected yet."""
 
     def rebuild(self) -> None:
         """Empty the readings, so that projection begins anew."""
+
+    def backup(self, path: Path) -> None:
+        """Write the whole store, as it is now, to a new file."""
 
     def readings(
         self, *, node: str | None, sensor: str | None, channel: str | None, after: int, last: int | None

@@ -96,7 +96,8 @@ class Header:
         clock: ``Clock``, plus ``STEPPED``.
         coding: How the body is written.
         digest: SHA-256 of the body as sent.
-        origin: Run that took the rows when it was another one.
+        origin: Run that took the rows, when it was another one or its rows are sealed once more; None for the next
+            rows of the run itself.
     """
 
     kind: Kind
@@ -187,8 +188,8 @@ def _check(header: Header) -> None:
         raise WireError(Reason.FORM, "a chain begins with its start record, and has one")
     if header.kind is not Kind.READINGS and (header.count or header.origin is not None):
         raise WireError(Reason.FORM, "only readings have a count or an origin")
-    if header.origin is not None and (header.origin == header.run or header.clock != Clock.UNKNOWN):
-        raise WireError(Reason.FORM, "rows taken over come from another run and have no believed time")
+    if header.origin is not None and header.clock != Clock.UNKNOWN:
+        raise WireError(Reason.FORM, "rows with an origin have no believed time")
     if (header.at_utc_ms is None) != (header.clock % STEPPED == Clock.UNKNOWN):
         raise WireError(Reason.FORM, "the clock is 2 where no UTC is given, and only there")
     if header.seq0 + header.count > cbor.UINT_MAX:

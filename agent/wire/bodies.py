@@ -6,6 +6,7 @@ Every reader ignores keys it does not know, so a newer node may say more; what i
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from agent.wire.batch import HASH_BYTES, ID_BYTES, NO_HASH, record
 from agent.wire.cbor import UINT_MAX
@@ -107,16 +108,31 @@ class Start:
         return encode_body(body)
 
 
+class GapReason(StrEnum):
+    """Why batches or rows are gone. A reader takes any text, for a newer node may have another reason."""
+
+    FULL = "full"
+    """Thrown away, because new rows needed their place."""
+    DAMAGED = "damaged"
+    """The medium lost them. Rows that survived are sealed again and not named."""
+    REFUSED = "refused"
+    """The center refused them for good."""
+    CENTER_RESTORED = "center_restored"
+    """The center had them, forgot them, and the node has them no more: it names batches and cannot name rows."""
+    TOO_LARGE = "too_large"
+    """No broker on the way takes them: all rows are sealed again in smaller batches of the gap's own chain."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Body of kind 2: what is missing, said by the node itself.
 
     Attributes:
         chains: Batches that are gone.
-        rows: Rows that are gone.
+        rows: Rows that are gone; those of the batches that were sealed again are not named.
         from_utc_ms: UTC of the first lost row where known.
         to_utc_ms: UTC of the last lost row where known.
-        reason: ``full``, ``damaged``, ``refused`` or ``center_restored``.
+        reason: One of ``GapReason``.
     """
 
     chains: tuple[ChainSpan, ...]

@@ -7,17 +7,19 @@ gap holds when the gap's prev and hash are those of its neighbours. The order of
 
 Rows are counted by seq per origin run and stream, as sets: ``taken`` is the highest seq that any record names, and
 1 to taken = settled + in gaps + missing, in this order of right. What the node says in its hello that it still holds
-is no signed record: whoever hears hello takes it off the missing.
+is no signed record: whoever hears hello takes it off the missing. Of what is missing only that was promised which a
+record of a run on disk, or an end in a start, names: a run in memory seals rows that no disk has taken.
 
 Trust is the caller's: only batches that passed ``open_batch`` go in.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.wire.batch import Batch, Header, Stream
-from agent.wire.bodies import End, Gap, Start
+from agent.wire.bodies import Gap, GapReason, Start
 from agent.wire.records import Body, body_of
 from agent.wire.spans import Spans
 
@@ -26,6 +28,8 @@ Ranges = tuple[tuple[int, int], ...]
 
 ChainKey = tuple[bytes, Stream]
 """Run and stream."""
+
+_A_START = b""  # claims the ends it names as what the disk shows, also when its own run is in memory
 
 
 class Fault(StrEnum):
@@ -72,6 +76,9 @@ class ChainReport:
         settled: The seq that are here, whichever run sealed them.
         gap_rows: The seq that are not here but excused by a gap.
         missing_rows: The seq from 1 to ``taken`` that are neither.
+        synced: Highest seq that was on disk as a record says; rows beyond it were promised by nobody. 0 for a run in
+            memory.
+        elsewhere: Rows of this origin that batches of another chain should hold, each span with that chain's run.
         predecessor: Run before this one as its start says; None for the first or while no start of it is here.
         started: True when a start of the run is here (in either stream).
         volatile: True for a run in memory.
@@ -89,6 +96,8 @@ class ChainReport:
     settled: Ranges
     gap_rows: Ranges
     missing_rows: Ranges
+    synced: int
+    elsewhere: tuple[tuple[bytes, int, int], ...]
     predecessor: bytes | None
     started: bool
     volatile: bool
@@ -98,6 +107,16 @@ class ChainReport:
     def sound(self) -> bool:
         """True when nothing contradicts."""
         return not self.findings
+
+    @property
+    def lost_rows(self) -> Ranges:
+        """Missing rows that were on disk."""
+        return _without(Spans(self.missing_rows), Spans([(self.synced + 1, self.taken)]))
+
+    @property
+    def memory_rows(self) -> Ranges:
+        """Missing rows that were in memory only."""
+        return _without(Spans(self.missing_rows), Spans([(1, self.synced)]))
 
     @property
     def complete(self) -> bool:
@@ -117,14 +136,23 @@ class _Chain:
     named: list[tuple[int, bytes, str]] = field(default_factory=list)  # n, hash, who says so
     present: Spans = field(default_factory=Spans)
     gaps: Spans = field(default_factory=Spans)
-    rowless_gaps: list[tuple[int, int]] = field(default_factory=list)
-    own_rows: list[tuple[int, int, int]] = field(default_factory=list)  # n, first seq, last seq
+    rowless: list[tuple[int, int, ChainKey]] = field(default_factory=list)  # n to n, and the chain whose gap says so
+    forgotten: list[tuple[int, int]] = field(default_factory=list)  # n to n that a restored center forgot
+    elsewhere: list[tuple[ChainKey, int, int]] = field(default_factory=list)  # sealing chain, first seq, last seq
+    own_rows: list[tuple[int, int, int]] = field(default_factory=list)  # n, first seq, last seq (first - 1: none)
     settled: Spans = field(default_factory=Spans)
     gap_rows: Spans = field(default_factory=Spans)
     signers: dict[bytes, int] = field(default_factory=dict)  # kid -> the first n added under it
-    taken: int = 0
+    claims: dict[bytes, int] = field(default_factory=dict)  # run whose record says so -> highest seq
     last_n: int = 0
     end: int | None = None
+
+    @property
+    def taken(self) -> int:
+        return max(self.claims.values(), default=0)
+
+    def claim(self, run: bytes, seq: int) -> None:
+        self.claims[run] = max(self.claims.get(run, 0), seq)
 
     def name(self, n: int, batch_hash: bytes, who: str) -> None:
         self.last_n = max(self.last_n, n)
@@ -157,21 +185,21 @@ class _Chain:
     def missing(self, first: int, last: int) -> Ranges:
         return tuple(Spans([*self.present, *self.gaps]).missing(first, last))
 
-    def excused(self) -> list[tuple[int, int]]:
-        """Rows of gaps that name batches only, as the neighbours show them.
+    def between(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Own rows of batches ``first`` to ``last``, as the neighbours show them.
 
-        A node that writes ``center_restored`` no longer has the batches and cannot say which rows they held. A batch
-        missing without a word between the neighbours makes it unknowable: then nothing is excused.
+        A batch missing without a word between the neighbours makes them unknowable: then there are none.
         """
-        found: list[tuple[int, int]] = []
-        for first, last in self.rowless_gaps:
-            low_n, before = max(((n, seq) for n, _, seq in self.own_rows if n < first), default=(0, 0))
-            high_n, after = min(
-                ((n, seq) for n, seq, _ in self.own_rows if n > last), default=(self.last_n + 1, self.taken + 1)
-            )
-            if not self.missing(low_n + 1, high_n - 1):
-                found.append((before + 1, after - 1))
-        return found
+        self.own_rows.sort()
+        low, high = bisect_left(self.own_rows, (first,)) - 1, bisect_left(self.own_rows, (last + 1,))
+        low_n, _, before = self.own_rows[low] if low >= 0 else (0, 0, 0)
+        high_n, after, _ = self.own_rows[high] if high < len(self.own_rows) else (self.last_n + 1, self.taken + 1, 0)
+        return [] if self.missing(low_n + 1, high_n - 1) or before + 1 >= after else [(before + 1, after - 1)]
+
+    @property
+    def forgot(self) -> bool:
+        """Batches were forgotten by a restored center, and no other is missing: what should stand here stood there."""
+        return bool(self.forgotten) and not self.missing(1, self.last_n)
 
 
 class Ledger:
@@ -180,7 +208,6 @@ class Ledger:
     def __init__(self) -> None:
         self._chains: dict[ChainKey, _Chain] = defaultdict(_Chain)
         self._starts: dict[ChainKey, Start] = {}
-        self._taken_over: list[tuple[ChainKey, ChainKey, tuple[int, int]]] = []  # sealing chain, origin, rows
 
     def add_batch(self, batch: Batch) -> None:
         """Add an opened batch. Raises WireError (body) when it lacks the fields of its kind; then it is not added."""
@@ -213,29 +240,27 @@ class Ledger:
     def _rows(self, header: Header) -> None:
         last = header.seq0 + header.count - 1
         rows_of = self._chains[header.origin or header.run, header.stream]
-        rows_of.taken = max(rows_of.taken, last)
+        rows_of.claim(header.run, last)
         if header.count:
             rows_of.settled.add(header.seq0, last)
-            if header.origin is None:
-                rows_of.own_rows.append((header.n, header.seq0, last))
+        if header.origin is None:
+            rows_of.own_rows.append((header.n, header.seq0, last))
 
     def _start(self, key: ChainKey, start: Start) -> None:
         run, stream = key
         self._starts[key] = start
         for span in start.taken_over:
             origin = self._chains[span.origin, stream]
-            origin.taken = max(origin.taken, span.last)
-            self._taken_over.append((key, (span.origin, stream), (span.first, span.last)))
+            origin.claim(run, span.last)
+            origin.elsewhere.append((key, span.first, span.last))
         if start.previous is not None:
             who = f"the start of run {run.hex()}"
-            self._end((start.previous.run, Stream.ALARM), start.previous.alarm, who)
-            self._end((start.previous.run, Stream.TELEMETRY), start.previous.telemetry, who)
-
-    def _end(self, key: ChainKey, end: End, who: str) -> None:
-        chain = self._chains[key]
-        chain.taken = max(chain.taken, end.seq)
-        chain.end = end.n if chain.end is None else min(chain.end, end.n)
-        chain.name(end.n, end.hash, who)
+            for at, end in ((Stream.ALARM, start.previous.alarm), (Stream.TELEMETRY, start.previous.telemetry)):
+                chain = self._chains[start.previous.run, at]
+                chain.claim(_A_START, end.seq)
+                chain.name(end.n, end.hash, who)
+                if not start.volatile:  # a disk that refuses may hold more than it owned up to
+                    chain.end = end.n if chain.end is None else min(chain.end, end.n)
 
     def _gap(self, header: Header, gap: Gap) -> None:
         who = f"the gap at n {header.n} of run {header.run.hex()}"
@@ -244,22 +269,29 @@ class Ledger:
             chain.gaps.add(lost.first, lost.last)
             chain.name(lost.first - 1, lost.prev, who)
             chain.name(lost.last, lost.hash, who)
-            if not gap.rows:
-                chain.rowless_gaps.append((lost.first, lost.last))
+            if gap.reason == GapReason.CENTER_RESTORED:
+                chain.forgotten.append((lost.first, lost.last))
+            elif not gap.rows:
+                chain.rowless.append((lost.first, lost.last, (header.run, header.stream)))
         for span in gap.rows:
             chain = self._chains[span.origin, header.stream]
-            chain.taken = max(chain.taken, span.last)
+            chain.claim(header.run, span.last)
             chain.gap_rows.add(span.first, span.last)
 
     def report(self) -> tuple[ChainReport, ...]:
         """Return one report for each chain that any record names, ordered by run and stream."""
-        return tuple(self._report(key, self._chains[key]) for key in sorted(self._chains))
+        lost_starts = [key for key, chain in self._chains.items() if key not in self._starts and chain.forgot]
+        return tuple(self._report(key, lost_starts) for key in sorted(self._chains))
 
-    def _report(self, key: ChainKey, chain: _Chain) -> ChainReport:
+    def _report(self, key: ChainKey, lost_starts: list[ChainKey]) -> ChainReport:
         run, stream = key
+        chain = self._chains[key]
         start = self._start_of(run)
         previous = None if start is None else start.previous
-        excused = Spans([*chain.gap_rows, *chain.excused(), *self._resealed(key)])
+        elsewhere = self._elsewhere(key)
+        excused = Spans(chain.gap_rows)
+        for low, high in self._forgotten(key, elsewhere, lost_starts):
+            excused.add(low, high)
         faults = sorted(chain.faults() + self._succession(key))
         clean = [s.previous.clean for s in self._starts.values() if s.previous is not None and s.previous.run == run]
         return ChainReport(
@@ -274,22 +306,46 @@ class Ledger:
             settled=tuple(chain.settled),
             gap_rows=_without(excused, chain.settled),
             missing_rows=tuple(Spans([*chain.settled, *excused]).missing(1, chain.taken)),
+            synced=self._synced(key),
+            elsewhere=tuple((sealer[0], low, high) for sealer, low, high in elsewhere),
             predecessor=None if previous is None else previous.run,
             started=start is not None,
-            volatile=start is not None and start.volatile,
+            volatile=self._in_memory(run),
             clean=all(clean) if clean else None,
         )
 
     def _start_of(self, run: bytes) -> Start | None:
         return self._starts.get((run, Stream.ALARM)) or self._starts.get((run, Stream.TELEMETRY))
 
-    def _resealed(self, key: ChainKey) -> list[tuple[int, int]]:
-        """Rows of this origin that a later run took over and whose batches stand in a gap without rows."""
-        return [
-            rows
-            for sealer, origin, rows in self._taken_over
-            if origin == key and (chain := self._chains[sealer]).rowless_gaps and not chain.missing(1, chain.last_n)
-        ]
+    def _in_memory(self, run: bytes) -> bool:
+        start = self._start_of(run)
+        return start is not None and start.volatile
+
+    def _synced(self, key: ChainKey) -> int:
+        if self._in_memory(key[0]):
+            return 0
+        return max((seq for who, seq in self._chains[key].claims.items() if not self._in_memory(who)), default=0)
+
+    def _elsewhere(self, key: ChainKey) -> list[tuple[ChainKey, int, int]]:
+        """Rows of this origin that another chain seals: taken over, or of batches that were sealed again."""
+        chain = self._chains[key]
+        again = [(who, *rows) for first, last, who in chain.rowless for rows in chain.between(first, last)]
+        return chain.elsewhere + again
+
+    def _forgotten(
+        self, key: ChainKey, elsewhere: list[tuple[ChainKey, int, int]], lost_starts: list[ChainKey]
+    ) -> list[tuple[int, int]]:
+        """Rows that a restored center forgot with their batches: in this chain, or where a later run sealed them."""
+        chain = self._chains[key]
+        found = [rows for first, last in chain.forgotten for rows in chain.between(first, last)]
+        found += [(low, high) for sealer, low, high in elsewhere if self._chains[sealer].forgot]
+        if any(self._may_follow(run, key) for run, stream in lost_starts if stream == key[1]):
+            found += chain.between(chain.last_n + 1, chain.last_n + 1)  # what it took over its start would say
+        return found
+
+    def _may_follow(self, run: bytes, key: ChainKey) -> bool:
+        twin = self._start_of(run)
+        return run != key[0] and (twin is None or (twin.previous is not None and twin.previous.run == key[0]))
 
     def _succession(self, key: ChainKey) -> list[tuple[int, Fault, str]]:
         start = self._starts.get(key)

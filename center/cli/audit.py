@@ -39,15 +39,18 @@ def _print(result: Audit) -> None:
             ended = {True: "clean", False: "unclean", None: "-"}[line.clean]
             print(
                 f"  run {line.run[:8]} {line.stream:9}  taken {line.taken} = settled {line.settled} + held {line.held}"
-                f" + in gaps {line.in_gaps} + missing {line.missing}  batches {line.batches}/{line.last_n}"
+                f" + in gaps {line.in_gaps} + missing {line.missing}"
+                + (f" + lost in memory {line.lost_in_memory}" if line.lost_in_memory else "")
+                + f"  batches {line.batches}/{line.last_n}"
                 f"  doubles refused {line.doubles_refused}  chain {line.chain}  end {ended}"
+                + ("  in memory only" if line.volatile else "")
             )
             for finding in line.findings:
                 print(f"      {finding}")
         for reason, count in node.refusals.items():
             print(f"  refused {count}: {reason}")
         for alarm in node.alarms:
-            print(f"  ALARM {alarm.what} {alarm.subject}: {alarm.detail} (seen {alarm.count} times)")
+            print(f"  {alarm}")
         for name_ in node.unequal:
             print(f"  UNEQUAL the readings of {name_} are not the rows of its batches")
         if node.unverified:
@@ -59,5 +62,6 @@ def _print(result: Audit) -> None:
     totals = result.totals
     print(
         f"taken {totals.taken}  settled {totals.settled}  held {totals.held}  in gaps {totals.in_gaps}"
-        f"  lost {totals.lost}  twice {totals.twice}  unverified {totals.unverified}  chain {totals.chain}"
+        f"  lost {totals.lost}  lost in memory {totals.lost_in_memory}  twice {totals.twice}"
+        f"  unverified {totals.unverified}  chain {totals.chain}"
     )

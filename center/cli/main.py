@@ -10,6 +10,7 @@ COMMANDS = {
     "keys": ("center.cli.keys", "make the keys of a center and its city's small authority"),
     "nodes": ("center.cli.nodes", "list the nodes, or add one"),
     "readings": ("center.cli.readings", "show readings"),
+    "backup": ("center.cli.backup", "write a copy of the store while the center runs"),
     "audit": ("center.cli.audit", "prove that nothing is lost, doubled or unverified"),
 }
 _EPILOG = "keys = once, nodes = who may speak, run = the center.  `gardu-center COMMAND --help` shows an example."

@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "  gardu-center nodes add dago-01 --store sqlite:center.db --city bandung --new keys/dago-01 --keys center-keys"
     )
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listed = commands.add_parser("list", help="all nodes, their keys and when they last spoke")
+    listed = commands.add_parser("list", help="all nodes, their keys, when they last spoke, and their alarms")
     store_argument(listed)
     listed.add_argument("--json", action="store_true", help="for programs")
     add = commands.add_parser("add", help="let a node speak under a key")
@@ -69,4 +69,6 @@ def _list(args: argparse.Namespace) -> int:
             else f"{dt.datetime.fromtimestamp(node.last_utc_ms / 1000, dt.UTC):%F %T}Z"
         )
         print(f"{'/'.join(node.box)}  keys {', '.join(node.kids)}  batches {node.batches}  last {last}")
+        for alarm in node.alarms:
+            print(f"  {alarm}")
     return 0

@@ -79,8 +79,10 @@ def _json(row: ReadingRow) -> dict[str, object]:
 
 
 def _text(row: ReadingRow) -> str:
-    when = _utc(row.utc_ms)
+    when, bounds = _utc(row.utc_ms), f"{_utc(row.low_utc_ms)} .. {_utc(row.high_utc_ms)}"
     if row.utc_ms is None:
-        when = f"{_utc(row.low_utc_ms)} .. {_utc(row.high_utc_ms)}"
+        when = bounds
+    elif row.high_utc_ms is not None:
+        when = f"{when} ({bounds})"
     doubts = f"  [{' '.join(row.flags)}]" if row.flags else ""
     return f"{when}  {row.box[1]}/{row.path}  {row.value} {row.unit}{doubts}"

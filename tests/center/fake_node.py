@@ -16,9 +16,10 @@ from agent.wire.batch import (
     Stream,
     deflate,
     digest_of,
+    open_batch,
     seal,
 )
-from agent.wire.bodies import ChainSpan, End, Gap, Previous, Span, Start, Time
+from agent.wire.bodies import ChainSpan, End, Gap, GapReason, Previous, Span, Start, Time
 from agent.wire.hello import Chain, encode_hello
 from agent.wire.keys import Signer, Verifier
 from agent.wire.senml import Row, pack
@@ -130,8 +131,20 @@ class FakeNode:
             changes = {"at_utc_ms": None, "clock": Clock.UNKNOWN, **changes}
         return self.seal(Kind.READINGS, body, stream=stream, count=len(taken), **changes)
 
-    def gap(self, chains: Sequence[ChainSpan], rows: Sequence[Span] = (), *, stream: Stream = Stream.TELEMETRY) -> Made:
-        body = Gap(chains=tuple(chains), rows=tuple(rows), from_utc_ms=None, to_utc_ms=None, reason="full")
+    def rows_of(self, made: Made) -> Sequence[Row]:
+        """Read the rows of a batch back."""
+        key = Verifier(self.signer.public)
+        return open_batch(made.message, city=self.city, node=self.name, find_key={key.kid: key}.get).rows
+
+    def gap(
+        self,
+        chains: Sequence[ChainSpan],
+        rows: Sequence[Span] = (),
+        *,
+        stream: Stream = Stream.TELEMETRY,
+        reason: str = GapReason.FULL,
+    ) -> Made:
+        body = Gap(chains=tuple(chains), rows=tuple(rows), from_utc_ms=None, to_utc_ms=None, reason=reason)
         return self.seal(Kind.GAP, body.encode(), stream=stream)
 
     def time(self, at_boot_ms: int, at_utc_ms: int) -> Made:
@@ -159,6 +172,11 @@ class FakeNode:
         previous = self.previous()
         self.run = os.urandom(16)
         return previous
+
+    def copy(self) -> "FakeNode":
+        """Another box from a copy of this one's card: all that is on it, and a run of its own."""
+        made = {name: list(chain) for name, chain in self.made.items()}
+        return replace(self, run=os.urandom(16), made=made, seq=dict(self.seq))
 
     def span(self, first: int, last: int, *, run: bytes | None = None, stream: Stream = Stream.TELEMETRY) -> ChainSpan:
         run = run or self.run

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from agent.wire.ack import Refused
@@ -54,6 +56,24 @@ def test_only_the_newest_listeners_are_kept() -> None:
     for run in runs:
         acks.changed(BOX, (run, Stream.ALARM), now_s=0)
     assert [due.listener and due.listener.run for due in acks.due(9)] == runs[-4:]
+
+
+def test_pages_of_two_boxes_may_mix() -> None:
+    acks = Acks(AckSettings())
+    pages = [replace(hello(run, nonce=run), page=page, pages=2) for page in (1, 2) for run in (b"a" * 16, b"b" * 16)]
+    heard = [acks.hear(BOX, page) for page in pages]
+    assert [whole and whole.run for whole in heard] == [None, None, b"a" * 16, b"b" * 16]
+    assert [due.listener and due.listener.nonce for due in acks.due(0)] == [b"a" * 16, b"b" * 16]
+
+
+def test_hellos_that_are_not_whole_are_bounded() -> None:
+    acks = Acks(AckSettings())
+    runs = [bytes([at]) * 16 for at in range(9)]
+    for page in (1, 2):
+        whole = [acks.hear(BOX, replace(hello(run), page=page, pages=2)) for run in runs]
+    assert [one is not None for one in whole] == [False] * 9
+    acks.hear(BOX, replace(hello(runs[8]), page=1, pages=2))
+    assert [due.listener and due.listener.run for due in acks.due(0)] == [runs[8]]
 
 
 def test_nodes_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

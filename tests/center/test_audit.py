@@ -1,9 +1,13 @@
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 
 from agent.wire.batch import Stream
 from agent.wire.bodies import Span
 from center.audit import BROKEN, OK, OPEN, Audit, Line, audit
+from center.ingest import Box
+from center.sqlite_store import SqliteStore
+from center.store import StoredBatch
 from tests.center.fake_node import CITY, FakeNode
 from tests.center.harness import Center
 
@@ -139,6 +143,30 @@ def test_rows_that_the_new_run_took_over_are_held_until_it_seals_them(center: Ce
     node.restart()
     center.take(*replace(node, made={}).hello(b"n" * 16))
     assert check(center).totals.lost == 5
+
+
+def test_what_comes_in_during_an_audit_is_left_for_the_next_one(center: Center, node: FakeNode) -> None:
+    center.take(node.up(node.start()), node.up(node.readings(5)))
+    center.project()
+
+    class Reader(SqliteStore):
+        def batches(self, box: Box) -> Iterator[StoredBatch]:
+            yield from super().batches(box)
+            center.take(node.up(node.readings(5)))
+            center.project()
+
+    reader = Reader(center.path)
+    result = audit(reader, reader.keys(CITY))
+    reader.close()
+    assert result.sound
+    assert (result.totals.settled, check(center).totals.settled) == (5, 10)
+
+
+def test_readings_that_are_not_projected_yet_are_no_fault(center: Center, node: FakeNode) -> None:
+    center.take(node.up(node.start()), node.up(node.readings(5)))
+    result = audit(center.store, center.store.keys(CITY))
+    assert result.sound
+    assert result.totals.unprojected == 2
 
 
 def test_readings_that_are_not_the_rows_of_the_batches_are_named(center: Center, node: FakeNode) -> None:

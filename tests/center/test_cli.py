@@ -102,6 +102,29 @@ def test_readings_and_audit_speak_to_people_and_to_programs(
     assert "UNEQUAL" in out
 
 
+def test_alarms_are_shown_with_the_nodes_and_in_the_audit(
+    center: Center, node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.readings(4)
+    start = node.start(previous=node.restart(), volatile=True)
+    center.take(*(node.up(made) for chain in node.made.values() for made in chain))
+    center.project()
+    store = f"sqlite:{center.path}"
+    for words in (["nodes", "list"], ["audit"]):
+        main([*words, "--store", store])
+        out = capsys.readouterr().out
+        assert f"ALARM volatile {start.header.run.hex()}: the card of the node refuses writes" in out
+        assert "2026-01-01 00:00:00Z" in out
+    assert "in memory only" in out
+    main(["nodes", "list", "--store", store, "--json"])
+    (info,) = json.loads(capsys.readouterr().out)
+    assert [(alarm["what"], alarm["over"]) for alarm in info["alarms"]] == [("volatile", False)]
+    main(["audit", "--store", store, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert [alarm["what"] for alarm in found["nodes"][0]["alarms"]] == ["volatile"]
+    assert [line["volatile"] for line in found["nodes"][0]["lines"] if line["stream"] == "telemetry"].count(True) == 1
+
+
 def test_the_centers_name_can_be_no_nodes_name() -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["nodes", "add", center_name(CITY), "--store", "sqlite:x", "--city", CITY, "--key", "x"])

@@ -79,8 +79,7 @@ def test_rows_sealed_twice_stand_once(center: Center, node: FakeNode) -> None:
     rows = node.rows(6)
     node.readings(rows)
     origin, boot_ms = node.run, node.boot_ms
-    node.restart()
-    node.start()
+    node.start(previous=node.restart())
     node.boot_ms = boot_ms
     node.readings(rows, origin=origin, seq0=1)
     send(center, node)
@@ -120,22 +119,23 @@ def test_a_synchronised_batch_dates_its_own_rows(center: Center, node: FakeNode)
 def test_rows_of_a_boot_without_a_clock_have_bounds_until_a_time_record_comes(center: Center, node: FakeNode) -> None:
     node.readings()
     previous = node.restart()
+    assert previous.at_utc_ms is not None
     node.boot, node.synchronised, node.boot_ms = bytes(16), False, 5_000
     node.start(previous=previous)
     node.readings([one("air/t", 4_000, 12)])
-    center.seconds = 77
+    center.seconds = 7777
     send(center, node)
     center.project()
     row = readings(center)[-1]
     assert (row.utc_ms, row.utc_source) == (None, "bounds")
-    assert (row.low_utc_ms, row.high_utc_ms) == (previous.at_utc_ms, UTC_MS + 77_000)
+    assert (row.low_utc_ms, row.high_utc_ms) == (previous.at_utc_ms + 4_000, UTC_MS + 7_777_000)
     center.take(node.up(node.time(6_000, UTC_MS + 3_000_000)))
     center.project()
     row = readings(center)[-1]
     assert (row.utc_ms, row.utc_source) == (UTC_MS + 2_998_000, "corrected")
     center.take(node.up(node.time(4_000, UTC_MS + 9_999_999)))
     center.project()
-    assert readings(center)[-1].utc_ms == UTC_MS + 2_998_000
+    assert center.values("SELECT utc_ms FROM readings WHERE boot_ms = 4000") == [(UTC_MS + 2_998_000,)]
     assert len(center.values("SELECT * FROM mappings")) == 4
 
 

@@ -125,7 +125,7 @@ function checkHeader(map) {
   need(n > 0 && seq0 > 0 && seq0 + count <= Number.MAX_SAFE_INTEGER, "form");
   need((n === 1) === (prev === ZERO) && (n === 1) === (kind === 1), "form");
   need(kind === 0 || (count === 0 && origin === undefined), "form");
-  if (origin !== undefined) need(!bytes(origin, 16).equals(run) && clock === 2, "form");
+  if (origin !== undefined) need(bytes(origin, 16) && clock === 2, "form");
   return { kind, node: map.get(2), stream, n, prev, run: run.toString("hex"), count, coding: map.get(12), digest: map.get(13) };
 }
 

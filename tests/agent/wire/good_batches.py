@@ -221,6 +221,35 @@ def chains() -> list[Vector]:
         heir.taken_over(rows(4, first_ms=9000), origin=RUN_A, boot=OLD_BOOT, seq0=5),
         heir.readings(rows(2)),
     ]
+
+    again = Chain(run=RUN_A)
+    pieces = [again.start(), again.readings(rows(2))]
+    before = again.end
+    again.readings(rows(9, first_ms=9000))
+    large = again.end
+    pieces += [
+        again.taken_over(rows(5, first_ms=9000), origin=RUN_A, boot=BOOT, seq0=3),
+        again.taken_over(rows(4, first_ms=14_000), origin=RUN_A, boot=BOOT, seq0=8),
+    ]
+    named = ChainSpan(run=RUN_A, first=large.n, last=large.n, prev=before.hash, hash=large.hash)
+    too_large = Gap(chains=(named,), rows=(), from_utc_ms=None, to_utc_ms=None, reason="too_large")
+    pieces.append(again.record(Kind.GAP, too_large.encode()))
+
+    card = Chain(run=RUN_A)
+    on_card = [card.start(), card.readings(rows(4))]
+    memory = Chain(run=RUN_B)
+    volatile = Start(
+        previous=previous(card, clean=False, seq=6),
+        taken_over=(Span(origin=RUN_A, first=5, last=8),),
+        version="0.1.0",
+        volatile=True,
+    )
+    in_memory = [
+        memory.start(volatile),
+        memory.taken_over(rows(4, first_ms=9000), origin=RUN_A, boot=BOOT, seq0=5),
+        memory.readings(rows(2)),
+    ]
+    shown_later = card.readings(rows(4, first_ms=9000))
     return [
         _story("three", "a start and two batches", three, [_line(RUN_A, stored=[[1, 3]], settled=[[1, 10]], taken=10)]),
         _story(
@@ -244,6 +273,21 @@ def chains() -> list[Vector]:
             [*first_life, *second_life],
             [
                 _line(RUN_A, stored=[[1, 2]], settled=[[1, 8]], taken=8, clean=False),
+                _line(RUN_B, stored=[[1, 3]], settled=[[1, 2]], taken=2, predecessor=RUN_A.hex()),
+            ],
+        ),
+        _story(
+            "sealed_again",
+            "no broker takes n 3: n 4 and 5 hold its rows (origin = their own run), the gap at n 6 names n 3 alone",
+            pieces,
+            [_line(RUN_A, stored=[[1, 2], [4, 6]], in_gaps=[[3, 3]], settled=[[1, 11]], taken=11)],
+        ),
+        _story(
+            "in_memory",
+            "the card refuses: a run in memory names what it owned up to and seals the rest; later the card has it too",
+            [*on_card, *in_memory, shown_later],
+            [
+                _line(RUN_A, stored=[[1, 3]], settled=[[1, 8]], taken=8, clean=False),
                 _line(RUN_B, stored=[[1, 3]], settled=[[1, 2]], taken=2, predecessor=RUN_A.hex()),
             ],
         ),

@@ -124,7 +124,6 @@ def _headers() -> Iterator[Refusal]:
     yield "mapping_without_clock", "form", "UTC and clock 2, which says that none is known", _header(clock=2)
     yield "moment_of_three", "form", "three values for the moment", _header(moment=[1, 2, 3])
     unknown = {"moment": [AT_BOOT_MS, None], "clock": 2}
-    yield "origin_is_run", "form", "rows taken over from the run itself", _header(origin=RUN_A, **unknown)
     yield "origin_believed", "form", "rows taken over with a believed time", _header(origin=craft.RUN_B)
     yield (
         "origin_stepped",

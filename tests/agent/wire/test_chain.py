@@ -5,17 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.wire.batch import Batch, Header, Kind, Stream, open_batch
-from agent.wire.bodies import ChainSpan, End, Gap, Span, Start, decode_gap, decode_start, decode_time
-from agent.wire.chain import ChainReport, Fault, Ledger
+from agent.wire.batch import Header, Kind, Stream
+from agent.wire.bodies import ChainSpan, End, Span, decode_gap, decode_start, decode_time
+from agent.wire.chain import Fault, Ledger
 from agent.wire.errors import WireError
-from agent.wire.keys import Verifier
 from agent.wire.spans import Spans
 from tests.agent.wire.craft import (
-    CITY,
     NEW_KEY,
-    NODE,
-    NODE_KEY,
     OLD_BOOT,
     RUN_A,
     RUN_B,
@@ -26,44 +22,7 @@ from tests.agent.wire.craft import (
     previous,
     rows,
 )
-
-KEYS = {key.kid: Verifier(key.public) for key in (NODE_KEY, NEW_KEY)}
-
-
-def opened(data: bytes) -> Batch:
-    return open_batch(data, city=CITY, node=NODE, find_key=KEYS.get)
-
-
-def ledger(*messages: bytes) -> Ledger:
-    found = Ledger()
-    for data in messages:
-        found.add_batch(opened(data))
-    return found
-
-
-def report(found: Ledger, run: bytes = RUN_A, stream: Stream = Stream.TELEMETRY) -> ChainReport:
-    return next(one for one in found.report() if (one.run, one.stream) == (run, stream))
-
-
-def life(run: bytes = RUN_A, batches: int = 5, start: Start = START) -> tuple[Chain, list[bytes]]:
-    """A run with a start and batches of two rows each, n 2 with seq 1 and 2, and so on."""
-    chain = Chain(run=run)
-    return chain, [chain.start(start), *(chain.readings(rows(2, first_ms=i * 10_000)) for i in range(batches))]
-
-
-def span(messages: list[bytes], first: int, last: int) -> ChainSpan:
-    """Batches ``first`` to ``last`` of run A, as a gap names them."""
-    return ChainSpan(
-        run=RUN_A, first=first, last=last, prev=opened(messages[first - 2]).hash, hash=opened(messages[last - 1]).hash
-    )
-
-
-def gap(*chains: ChainSpan, lost: tuple[Span, ...] = (), reason: str = "full") -> bytes:
-    return Gap(chains=chains, rows=lost, from_utc_ms=None, to_utc_ms=None, reason=reason).encode()
-
-
-def faults(found: ChainReport) -> list[tuple[int, Fault]]:
-    return [(finding.n, finding.fault) for finding in found.findings]
+from tests.agent.wire.judged import faults, gap, ledger, life, opened, report, span, successor
 
 
 def test_a_whole_chain_is_sound_and_complete() -> None:
@@ -152,12 +111,6 @@ def test_a_chain_under_two_keys_is_a_fault() -> None:
     assert faults(found) == [(7, Fault.KEY)]
 
 
-def successor(chain: Chain, run: bytes, *, seq: int = 10, clean: bool = True, **more: object) -> tuple[Chain, bytes]:
-    heir = Chain(run=run)
-    start = replace(START, previous=previous(chain, clean=clean, seq=seq), **more)  # type: ignore[arg-type]  # any field
-    return heir, heir.start(start)
-
-
 def test_a_start_names_the_end_of_its_predecessor() -> None:
     chain, messages = life()
     _, start = successor(chain, RUN_B, clean=False)
@@ -238,44 +191,6 @@ def test_a_record_that_is_no_reading_names_the_rows_before_it() -> None:
     time = chain.record(Kind.NOTE, b"{}") if chain.stream is Stream.ALARM else chain.readings([])
     found = report(ledger(messages[0], time))
     assert (found.taken, found.missing_rows) == (10, ((1, 10),))
-
-
-# -- gaps of a restored center ---------------------------------------------------------------------------------------
-
-
-def restored(*names: int, last: int = 4) -> tuple[Ledger, list[bytes]]:
-    """A chain of which only ``names`` are here, and a gap without rows over 3 to ``last``."""
-    chain, messages = life()
-    excuse = chain.record(Kind.GAP, gap(span(messages, 3, last), reason="center_restored"))
-    return ledger(*(messages[n - 1] for n in names), excuse), messages
-
-
-def test_rows_of_a_gap_without_rows_are_those_between_its_neighbours() -> None:
-    found = report(restored(1, 2, 5, 6)[0])
-    assert found.complete
-    assert found.gap_rows == ((3, 6),)
-
-
-def test_rows_of_a_gap_without_rows_at_the_end_reach_to_the_last_known() -> None:
-    found = report(restored(1, 2, last=6)[0])
-    assert found.complete
-    assert found.gap_rows == ((3, 10),)
-
-
-def test_nothing_is_excused_where_another_batch_is_missing_beside_the_gap() -> None:
-    found = report(restored(1, 2, 6)[0])
-    assert (found.gap_rows, found.missing, found.missing_rows) == ((), ((5, 5),), ((3, 8),))
-
-
-def test_rows_taken_over_by_a_run_that_lost_its_batches_are_excused_with_them() -> None:
-    chain, messages = life()
-    heir, start = successor(chain, RUN_B, seq=12, taken_over=(Span(origin=RUN_A, first=11, last=12),))
-    before = heir.end
-    heir.taken_over(rows(2, first_ms=5000), origin=RUN_A, boot=OLD_BOOT, seq0=11)
-    lost = ChainSpan(run=RUN_B, first=2, last=2, prev=before.hash, hash=heir.end.hash)
-    found = ledger(*messages, start, heir.record(Kind.GAP, gap(lost, reason="center_restored")))
-    assert report(found).gap_rows == ((11, 12),)
-    assert report(found).complete
 
 
 # -- as a property ---------------------------------------------------------------------------------------------------

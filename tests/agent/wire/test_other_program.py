@@ -62,7 +62,9 @@ def test_the_committed_chains_are_judged_alike(node: str) -> None:
     vectors = load("chains.json")
     answers = ask(node, [job(vector) for vector in vectors])
     found = {str(vector["name"]): answer["ok"] for vector, answer in zip(vectors, answers, strict=True)}
-    assert found == {"three": True, "gap": True, "two_runs": True, "hole": False, "wrong_link": False}
+    broken = {"hole", "wrong_link"}
+    assert found == {name: name not in broken for name in found}
+    assert broken < set(found)
     assert [answer["reason"] for answer in answers if not answer["ok"]] == ["chain", "chain"]
 
 

@@ -203,7 +203,7 @@ def headers(draw: st.DrawFn) -> Header:
     n = 1 if kind is Kind.START else draw(st.integers(2, 2**53 - 1))
     readings = kind is Kind.READINGS
     run = draw(_ID)
-    origin = draw(st.none() | _ID.filter(lambda other: other != run)) if readings else None
+    origin = draw(st.none() | _ID | st.just(run)) if readings else None
     utc = None if origin is not None else draw(st.none() | _MS)
     clock: int = Clock.UNKNOWN if utc is None else draw(st.sampled_from([Clock.SYNCHRONISED, Clock.HOLDOVER]))
     return Header(
