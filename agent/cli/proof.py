@@ -7,7 +7,7 @@ from pathlib import Path
 import cbor2
 
 from agent.spool import frames
-from agent.spool.frames import FrameKind
+from agent.spool.frames import FrameKind, Name
 from agent.wire.batch import Batch, Stream, open_batch, peek
 from agent.wire.bodies import Json
 from agent.wire.chain import ChainReport, Ledger, Ranges
@@ -16,7 +16,6 @@ from agent.wire.keys import Verifier
 from agent.wire.records import KeyChange, body_of
 from agent.wire.spans import Spans
 
-_MESSAGE_HEAD = b"\x83"  # a message is a CBOR array of three
 _ID_CHARACTERS = 8
 
 ChainKey = tuple[bytes, Stream]
@@ -72,15 +71,15 @@ def read(paths: Sequence[Path]) -> Evidence:
     for path in _files(paths):
         data = path.read_bytes()
         name = frames.parse_name(path.name)
-        if name is None and (data[:1] == _MESSAGE_HEAD or not frames.scan(data).frames):
+        if name is None:
             found.messages.append((Place(file=str(path), offset=0), data))
         else:
-            _read_segment(found, path, data, name)
+            _read_segment(found, path, name, data)
     return found
 
 
-def _read_segment(found: Evidence, path: Path, data: bytes, name: frames.Name | None) -> None:
-    scan = frames.scan(data)
+def _read_segment(found: Evidence, path: Path, name: Name, data: bytes) -> None:
+    scan = frames.scan(name, data)
     found.torn_bytes += scan.torn_bytes
     end = 0
     for frame in scan.frames:
@@ -92,12 +91,12 @@ def _read_segment(found: Evidence, path: Path, data: bytes, name: frames.Name | 
         end = frame.offset + frames.HEADER_BYTES + len(frame.body)
         place = Place(file=str(path), offset=frame.offset)
         try:
-            _read_frame(found, place, frame, name)
+            _read_frame(found, place, name, frame)
         except (cbor2.CBORError, TypeError, ValueError) as error:
             found.bad.append(Bad(where=place, what="segment", reason=Reason.FORM.value, detail=f"{error}"))
 
 
-def _read_frame(found: Evidence, place: Place, frame: frames.Frame, name: frames.Name | None) -> None:
+def _read_frame(found: Evidence, place: Place, name: Name, frame: frames.Frame) -> None:
     if frame.kind in (FrameKind.BATCH, FrameKind.COPY):
         found.messages.append((place, frames.message_of(frame)))
     elif frame.kind == FrameKind.MARK:
@@ -105,7 +104,7 @@ def _read_frame(found: Evidence, place: Place, frame: frames.Frame, name: frames
         settled = found.delivered.setdefault((mark.run, mark.stream), Spans())
         for first, last in ((1, mark.n), *mark.ranges):
             settled.add(first, last)
-    elif frame.kind == FrameKind.ROWS and name is not None:
+    elif frame.kind == FrameKind.ROWS:
         seq0, count = frames.rows_span(frame.body)
         found.unsealed.setdefault((name.run, name.stream), Spans()).add(seq0, seq0 + count - 1)
 
@@ -178,12 +177,14 @@ class Trial:
             what = _label(report.run, report.stream, finding.n)
             self.bad.append(Bad(where=where, what=what, reason=finding.fault.value, detail=finding.detail))
         what = _label(report.run, report.stream)
+        if report.volatile:
+            return  # the node never promised what it had in memory only
         holes = report.missing if complete else self._unexplained(report)
         if holes:
             detail = f"n {_text(holes)}: neither here nor in a signed gap"
             self.bad.append(Bad(where=None, what=what, reason="missing", detail=detail))
-        if complete and report.missing_rows:
-            detail = f"rows {_text(report.missing_rows)}: neither here nor in a signed gap"
+        if complete and report.lost_rows:
+            detail = f"rows {_text(report.lost_rows)}: neither here nor in a signed gap"
             self.bad.append(Bad(where=None, what=what, reason="missing", detail=detail))
 
     def _unexplained(self, report: ChainReport) -> Ranges:
@@ -223,7 +224,9 @@ class Trial:
                     "taken": report.taken,
                     "settled": list(report.settled),
                     "rows_in_gaps": list(report.gap_rows),
-                    "missing_rows": list(report.missing_rows),
+                    "missing_rows": list(report.lost_rows),
+                    "lost_in_memory": list(report.memory_rows),
+                    "volatile": report.volatile,
                     "predecessor": None if report.predecessor is None else report.predecessor.hex(),
                     "clean": report.clean,
                     "sound": report.sound,
@@ -262,6 +265,8 @@ class Trial:
 
 
 def _facts(report: ChainReport) -> Iterator[str]:
+    if report.volatile:
+        yield "in memory only, its disk refused"
     yield f"n {_text(report.stored)} here" if report.stored else "named, nothing of it here"
     if report.in_gaps:
         yield f"n {_text(report.in_gaps)} in signed gaps"
@@ -271,8 +276,10 @@ def _facts(report: ChainReport) -> Iterator[str]:
         yield f"rows {_text(report.settled)} of {report.taken}"
     if report.gap_rows:
         yield f"rows {_text(report.gap_rows)} in signed gaps"
-    if report.missing_rows:
-        yield f"rows {_text(report.missing_rows)} not here"
+    if report.lost_rows:
+        yield f"rows {_text(report.lost_rows)} not here"
+    if report.memory_rows:
+        yield f"rows {_text(report.memory_rows)} not here, and never on disk"
     if report.clean is not None:
         yield "closed cleanly" if report.clean else "ended without a farewell"
     if not report.sound:

@@ -21,7 +21,13 @@ signed gap. What stands before the first batch may have been delivered and remov
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = _EPILOG
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a message, a segment, or a folder of such")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a message, a segment under its own name, or a folder of such",
+    )
     parser.add_argument(
         "--key", action="append", required=True, type=Path, metavar="PEM", help="public key; repeatable"
     )

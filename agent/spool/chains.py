@@ -1,11 +1,13 @@
 """One segment and one chain, as the index knows them. Pure."""
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent.spool.frames import Head, Mark, Name
 from agent.wire.batch import Stream
 from agent.wire.bodies import End, Span
+from agent.wire.senml import Row
 from agent.wire.spans import Spans
 
 ChainKey = tuple[bytes, Stream]
@@ -13,6 +15,28 @@ BatchKey = tuple[bytes, Stream, int]
 NOWHERE = 0
 """Offset of a batch that is lost: none begins there, the head does."""
 _TRIM_AT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbered:
+    """Rows that a run has numbered, without a hole.
+
+    Attributes:
+        origin: The run that took them.
+        boot: Kernel boot id of that run.
+        seq0: Number of the first.
+        rows: At least one.
+    """
+
+    origin: bytes
+    boot: bytes
+    seq0: int
+    rows: Sequence[Row]
+
+    @property
+    def span(self) -> Span:
+        """Their numbers."""
+        return Span(origin=self.origin, first=self.seq0, last=self.seq0 + len(self.rows) - 1)
 
 
 @dataclass(slots=True)
@@ -95,7 +119,7 @@ class Chain:
         unsealed: Where rows without a batch stand: (seq0, count, segment, offset).
         covered: seq that some batch or gap on this disk stands for.
         gone: n that a gap on this disk names.
-        promised: Rows of earlier runs that its start says it seals.
+        promised: Rows of others that it seals again, or names as damaged: lost with an unreadable batch of it.
         base: Where the chain stood at the head of its oldest segment; nowhere when that head is damaged.
     """
 
@@ -133,6 +157,11 @@ class Chain:
         self.unsealed = [one for one in self.unsealed if self.covered.missing(one[0], one[0] + one[1] - 1)]
         self.trim_at = 2 * len(self.unsealed) + _TRIM_AT
 
+    def mark(self) -> Mark:
+        """Return what the center has settled."""
+        ranges, refused = tuple(self.ranges), tuple(sorted(self.refused))
+        return Mark(run=self.run, stream=self.stream, n=self.settled, ranges=ranges, refused=refused)
+
     def apply(self, mark: Mark) -> None:
         """Note what the center has settled."""
-        self.settled, self.ranges = mark.n, Spans(mark.ranges)
+        self.settled, self.ranges, self.refused = mark.n, Spans(mark.ranges), set(mark.refused)

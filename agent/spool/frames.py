@@ -1,4 +1,7 @@
-"""Frames of a segment: crc32 u32 | length u32 | kind u8 | body, little endian, the CRC over all after it.
+"""Frames of a segment: crc32 u32 | length u32 | kind u8 | body, little endian.
+
+The CRC goes over the name of the segment's file and all of the frame after it: in a file system that was repaired, a
+good frame of another segment is damage here.
 
 A segment's name is ``counter-run-stream-seq0``: the counter grows with every segment of a spool and so orders runs.
 """
@@ -6,7 +9,7 @@ A segment's name is ``counter-run-stream-seq0``: the counter grows with every se
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -19,6 +22,7 @@ from agent.wire.senml import Row
 
 _HEADER = struct.Struct("<IIB")
 _CRC = struct.Struct("<I")
+CRC_BYTES = _CRC.size
 HEADER_BYTES = _HEADER.size
 BODY_BYTES = 512 * 1024
 """Longest body; a longer length is damage."""
@@ -69,62 +73,6 @@ class Scan:
     damaged: int
 
 
-def encode(kind: FrameKind, body: bytes) -> bytes:
-    """Return the bytes of a frame."""
-    rest = _HEADER.pack(0, len(body), kind)[_CRC.size :] + body
-    return _CRC.pack(zlib.crc32(rest)) + rest
-
-
-def _at(data: bytes, offset: int) -> Frame | None:
-    if offset + HEADER_BYTES > len(data):
-        return None
-    crc, length, kind = _HEADER.unpack_from(data, offset)
-    end = offset + HEADER_BYTES + length
-    if length > BODY_BYTES or not 0 < kind < _KINDS or end > len(data):
-        return None
-    with memoryview(data) as view:
-        if zlib.crc32(view[offset + _CRC.size : end]) != crc:
-            return None
-    return Frame(kind, data[offset + HEADER_BYTES : end], offset)
-
-
-def frames(data: bytes) -> Iterator[Frame]:
-    """Yield the good frames of a segment, stepping over bad bytes."""
-    offset = 0
-    while offset < len(data):
-        frame = _at(data, offset)
-        if frame is None:
-            likely = _LIKELY.search(data, offset + 1)
-            offset = len(data) if likely is None else likely.start()
-            continue
-        yield frame
-        offset += HEADER_BYTES + len(frame.body)
-
-
-def scan(data: bytes) -> Scan:
-    """Read a whole segment."""
-    found = tuple(frames(data))
-    end = damaged = 0
-    for frame in found:
-        damaged += frame.offset != end
-        end = frame.offset + HEADER_BYTES + len(frame.body)
-    return Scan(frames=found, end=end, torn_bytes=len(data) - end, damaged=damaged)
-
-
-def frame_at(data: bytes) -> Frame | None:
-    """Read the one frame that fills ``data``; None when its CRC fails."""
-    frame = _at(data, 0)
-    return frame if frame is not None and HEADER_BYTES + len(frame.body) == len(data) else None
-
-
-def length_at(header: bytes) -> int:
-    """Return the size in bytes of the frame that a header announces; 0 when it cannot be one."""
-    if len(header) < HEADER_BYTES:
-        return 0
-    _, length, _ = _HEADER.unpack_from(header)
-    return HEADER_BYTES + length if length <= BODY_BYTES else 0
-
-
 # -- names of segments ------------------------------------------------------------------------------------------------
 
 _STREAM_WORDS = {Stream.ALARM: "alarm", Stream.TELEMETRY: "telemetry"}
@@ -140,6 +88,11 @@ class Name:
     stream: Stream
     seq0: int
 
+    @property
+    def seed(self) -> int:
+        """Where the CRC of each of its frames begins."""
+        return zlib.crc32(str(self).encode())
+
     def __str__(self) -> str:
         return f"{self.counter:010d}-{self.run.hex()}-{_STREAM_WORDS[self.stream]}-{self.seq0:016d}.seg"
 
@@ -151,6 +104,71 @@ def parse_name(text: str) -> Name | None:
         return None
     stream = Stream.ALARM if found[3] == _STREAM_WORDS[Stream.ALARM] else Stream.TELEMETRY
     return Name(counter=int(found[1]), run=bytes.fromhex(found[2]), stream=stream, seq0=int(found[4]))
+
+
+# -- frames -----------------------------------------------------------------------------------------------------------
+
+
+def encode(kind: FrameKind, body: bytes) -> bytes:
+    """Return a frame without its CRC."""
+    return _HEADER.pack(0, len(body), kind)[CRC_BYTES:] + body
+
+
+def bind(name: Name, made: Iterable[bytes]) -> bytes:
+    """Return the bytes of frames in the segment of that name: each one with its CRC."""
+    seed = name.seed
+    return b"".join(part for frame in made for part in (_CRC.pack(zlib.crc32(frame, seed)), frame))
+
+
+def _at(data: bytes, offset: int, seed: int) -> Frame | None:
+    if offset + HEADER_BYTES > len(data):
+        return None
+    crc, length, kind = _HEADER.unpack_from(data, offset)
+    end = offset + HEADER_BYTES + length
+    if length > BODY_BYTES or not 0 < kind < _KINDS or end > len(data):
+        return None
+    with memoryview(data) as view:
+        if zlib.crc32(view[offset + CRC_BYTES : end], seed) != crc:
+            return None
+    return Frame(kind, data[offset + HEADER_BYTES : end], offset)
+
+
+def frames(name: Name, data: bytes) -> Iterator[Frame]:
+    """Yield the good frames of a segment, stepping over bad bytes."""
+    seed, offset = name.seed, 0
+    while offset < len(data):
+        frame = _at(data, offset, seed)
+        if frame is None:
+            likely = _LIKELY.search(data, offset + 1)
+            offset = len(data) if likely is None else likely.start()
+            continue
+        yield frame
+        offset += HEADER_BYTES + len(frame.body)
+
+
+def scan(name: Name, data: bytes) -> Scan:
+    """Read a whole segment."""
+    found = tuple(frames(name, data))
+    end = damaged = 0
+    for frame in found:
+        damaged += frame.offset != end
+        end = frame.offset + HEADER_BYTES + len(frame.body)
+    torn_bytes = len(data) - end if data[end:].strip(b"\0") else 0  # zeros are space that was reserved
+    return Scan(frames=found, end=end, torn_bytes=torn_bytes, damaged=damaged)
+
+
+def frame_at(name: Name, data: bytes) -> Frame | None:
+    """Read the one frame of a segment that fills ``data``; None when its CRC fails."""
+    frame = _at(data, 0, name.seed)
+    return frame if frame is not None and HEADER_BYTES + len(frame.body) == len(data) else None
+
+
+def length_at(header: bytes) -> int:
+    """Return the size in bytes of the frame that a header announces; 0 when it cannot be one."""
+    if len(header) < HEADER_BYTES:
+        return 0
+    _, length, _ = _HEADER.unpack_from(header)
+    return HEADER_BYTES + length if length <= BODY_BYTES else 0
 
 
 # -- bodies -----------------------------------------------------------------------------------------------------------
@@ -240,24 +258,26 @@ def message_of(frame: Frame) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What the center has settled of one chain: all up to n, and ranges above it."""
+    """What the center has settled of one chain: all up to n, and ranges above it; and what it refused for good."""
 
     run: bytes
     stream: Stream
     n: int
     ranges: tuple[tuple[int, int], ...]
+    refused: tuple[int, ...] = ()
 
 
 def encode_mark(mark: Mark) -> bytes:
     """Return the MARK frame."""
-    body = [mark.run, int(mark.stream), mark.n, [list(span) for span in mark.ranges]]
+    body = [mark.run, int(mark.stream), mark.n, [list(span) for span in mark.ranges], list(mark.refused)]
     return encode(FrameKind.MARK, cbor2.dumps(body))
 
 
 def decode_mark(body: bytes) -> Mark:
     """Read a MARK body that this module wrote."""
-    run, stream, n, ranges = cbor2.loads(body)
-    return Mark(run=run, stream=Stream(stream), n=n, ranges=tuple((first, last) for first, last in ranges))
+    run, stream, n, ranges, refused = cbor2.loads(body)
+    spans = tuple((first, last) for first, last in ranges)
+    return Mark(run=run, stream=Stream(stream), n=n, ranges=spans, refused=tuple(refused))
 
 
 def encode_end(end: End) -> bytes:

@@ -28,7 +28,18 @@ class _Lost:
 
 @dataclass(slots=True)
 class GapBuilder:
-    """Collects what is missing into gap records."""
+    """Collects what is missing into gap records.
+
+    Attributes:
+        index: Of the spool.
+        shelf: For the hashes of neighbours.
+        reason: Why it is missing.
+        chains: Batches that are missing.
+        rows: Rows that are missing, per origin.
+        from_utc_ms: UTC of the first of them where known.
+        to_utc_ms: UTC of the last of them where known.
+        known: Hashes that the disk need not know.
+    """
 
     index: Index
     shelf: Shelf
@@ -37,6 +48,7 @@ class GapBuilder:
     rows: dict[bytes, Spans] = field(default_factory=dict)
     from_utc_ms: int | None = None
     to_utc_ms: int | None = None
+    known: dict[tuple[ChainKey, int], bytes] = field(default_factory=dict)
 
     def add(self, header: Header, digest: bytes) -> None:
         """Name one batch that leaves."""
@@ -70,8 +82,13 @@ class GapBuilder:
         self.rows.setdefault(origin, Spans()).add(first, last)
 
     def lose_rows_between(self, key: ChainKey, first: int, last: int) -> None:
-        """Name the run's own rows of batches that cannot be read: those between their neighbours."""
+        """Name the rows of batches that cannot be read: the run's own between their neighbours, any it took over.
+
+        That may name too many; a row that is held or settled counts as such all the same.
+        """
         chain = self.index.chains[key]
+        for span in chain.promised:
+            self.lose_rows(span.origin, span.first, span.last)
         self.lose_rows(chain.run, self._next_seq(chain, first - 1), self._seq_at(chain, last + 1) - 1)
 
     def build(self) -> list[Gap]:
@@ -107,12 +124,15 @@ class GapBuilder:
         """Look up the hashes of both edges; where one is lost with its neighbours, the span grows over them."""
         first, last, prev, digest = lost.first, lost.last, lost.prev, lost.hash
         chain = self.index.chains.get(lost.key)
-        while prev is None and (prev := self.shelf.hash(lost.key, first - 1)) is None:
+        while prev is None and (prev := self._hash(lost.key, first - 1)) is None:
             first -= 1
         most = last if chain is None else chain.end.n
-        while digest is None and (digest := self.shelf.hash(lost.key, last)) is None and last < most:
+        while digest is None and (digest := self._hash(lost.key, last)) is None and last < most:
             last += 1
         return ChainSpan(run=lost.key[0], first=first, last=last, prev=prev, hash=digest or NO_HASH)
+
+    def _hash(self, key: ChainKey, n: int) -> bytes | None:
+        return self.known.get((key, n)) or self.shelf.hash(key, n)
 
     def _next_seq(self, chain: Chain, n: int) -> int:
         """Return the number of the run's first own row behind batch n."""

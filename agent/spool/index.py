@@ -11,7 +11,7 @@ from agent.spool.chains import NOWHERE, Chain, ChainKey, Segment
 from agent.spool.frames import BatchFacts, Frame, FrameKind, Head, Mark, Name
 from agent.wire import batch
 from agent.wire.batch import ID_BYTES, NO_HASH, Kind, Stream
-from agent.wire.bodies import End, Gap, Start, decode_gap, decode_start
+from agent.wire.bodies import End, Gap, GapReason, Span, Start, decode_gap, decode_start
 from agent.wire.spans import Spans
 
 _NO_BOOT = bytes(ID_BYTES)
@@ -43,7 +43,7 @@ class Index:
 
     def load(self, name: Name, data: bytes) -> int:
         """Take a segment in; return its length without a torn tail, in bytes."""
-        scan = frames.scan(data)
+        scan = frames.scan(name, data)
         self.counter = max(self.counter, name.counter)
         self.torn_bytes += scan.torn_bytes
         self.damaged += scan.damaged
@@ -113,9 +113,7 @@ class Index:
             chain.taken = max(chain.taken, seq)
         self._cover(chain.key, facts)
         if facts.kind in (Kind.START, Kind.GAP):
-            start = self._take_record(facts.kind, chain.stream, batch.plain_of(frames.message_of(frame)))
-            if start is not None:
-                chain.promised = start.taken_over
+            chain.promised += self._take_record(facts.kind, chain.stream, batch.plain_of(frames.message_of(frame)))
         return newest
 
     def _take_copy(self, segment: Segment, frame: Frame) -> None:
@@ -133,11 +131,12 @@ class Index:
             chain.taken = max(chain.taken, seq)
         self._cover(key, frames.batch_facts(frame.body))
         if header.kind in (Kind.START, Kind.GAP):
-            self._take_record(header.kind, header.stream, batch.plain_of(message))
+            chain.promised += self._take_record(header.kind, header.stream, batch.plain_of(message))
 
-    def _take_record(self, kind: Kind, stream: Stream, plain: bytes) -> Start | None:
+    def _take_record(self, kind: Kind, stream: Stream, plain: bytes) -> tuple[Span, ...]:
+        """Take a start or a gap in; return the rows that nothing would name if the record were lost."""
         if kind is Kind.START:
-            return self._take_start(decode_start(plain), stream)
+            return self._take_start(decode_start(plain), stream).taken_over
         gap = decode_gap(plain)
         self.note_gap(stream, gap)
         for rows in gap.rows:
@@ -145,7 +144,7 @@ class Index:
         for span in gap.chains:
             if (chain := self.chains.get((span.run, stream))) is not None:
                 chain.gone.add(span.first, span.last)
-        return None
+        return gap.rows if gap.reason == GapReason.DAMAGED else ()
 
     def note_gap(self, stream: Stream, gap: Gap) -> None:
         """Note the newest gap that tells what left a full spool; it repeats those before it."""
@@ -171,6 +170,12 @@ class Index:
         if end.n > chain.end.n:
             chain.end = End(n=end.n, hash=end.hash, seq=chain.end.seq)
 
+    def reach(self, theirs: Chain) -> None:
+        """Note what another index knows of a chain: how far it went, and what the center has."""
+        if (chain := self.chains.get(theirs.key)) is not None:
+            chain.apply(theirs.mark())
+            self._reach(chain, End(n=theirs.end.n, hash=theirs.end.hash, seq=theirs.taken))
+
     def _cover(self, key: ChainKey, facts: BatchFacts) -> None:
         if facts.count:
             self._cover_rows((facts.origin or key[0], key[1]), facts.seq0, facts.seq0 + facts.count - 1)
@@ -185,6 +190,20 @@ class Index:
         if len(chain.unsealed) >= chain.trim_at:
             chain.trim()
 
+    def cover(self, key: ChainKey, facts: BatchFacts) -> None:
+        """Note that a batch stands for rows, and forget where these stand by themselves."""
+        self._cover(key, facts)
+        if (chain := self.chains.get((facts.origin or key[0], key[1]))) is not None:
+            chain.trim()
+
+    def adopt(self, theirs: Chain) -> Chain:
+        """Know a chain whose batches are copied here from elsewhere."""
+        chain = self.chains.get(theirs.key) or self._new_chain(theirs.key, theirs.boot, theirs.end)
+        chain.end = chain.base = theirs.end
+        chain.taken, chain.gone, chain.live = theirs.taken, theirs.gone, True
+        chain.promised = theirs.promised
+        return chain
+
     def mark(self, mark: Mark) -> None:
         """Note what the center has settled."""
         chain = self.chains.get((mark.run, mark.stream))
@@ -198,6 +217,10 @@ class Index:
     def of(self, stream: Stream) -> Iterator[Segment]:
         """Yield the segments of a stream, oldest first."""
         return (segment for segment in self.segments if segment.name.stream is stream)
+
+    def bytes_of(self, stream: Stream) -> int:
+        """Return the bytes that a stream takes."""
+        return sum(segment.size_bytes for segment in self.of(stream))
 
     def where(self, key: ChainKey, n: int) -> Iterator[tuple[Segment, int]]:
         """Yield the segments and offsets of a batch, the newest place first."""

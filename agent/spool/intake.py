@@ -11,19 +11,17 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent.errors import SpoolError
 from agent.seal import Moment, Pace
 from agent.spool.keeper import Keeper, Receipt
 from agent.spool.writer import Writer
-from agent.wire.batch import STEPPED, Stream
+from agent.wire.batch import STEPPED, Kind, Stream
 from agent.wire.senml import Row
 
 log = logging.getLogger(__name__)
 
 _MOST_WAITING = 20_000
-"""Rows kept in memory while the disk refuses; about 10 MB."""
-_RETRY_S = 5.0
-"""Pause between two tries while the disk refuses."""
+"""Rows of a stream that wait while one write blocks; about 10 MB."""
+_MOST_RECORDS = 64
 _QUIET_S = 10.0
 _TOGETHER = 0.15
 """A seal due within this share of its wait goes along with a write that is due now."""
@@ -39,28 +37,31 @@ class Plan:
     online: bool = False
     alarm: bool = False
     first_row_s: float | None = None
+    unsealed_s: float | None = None
     sealed_s: float = -math.inf
-    unsealed: int = 0
-    not_before_s: float = -math.inf
 
     def due_s(self) -> float | None:
         """Return when to write next; None while nothing waits."""
         if self.alarm or (self.first_row_s is not None and self.sealed_s == -math.inf):
-            return self.not_before_s  # alarms, and the first rows of a run: they prove that it lives
+            return -math.inf  # alarms, and the first rows of a run: they prove that it lives
         moments = [] if self.first_row_s is None else [self.first_row_s + self.durable_within_s]
-        if self.unsealed or self.first_row_s is not None:
-            moments.append(self.sealed_s + self._wait_s())
-        if self.online and self.sealed_s > -math.inf:
+        if self.unsealed_s is not None:
+            moments.append(self.unsealed_s + self._wait_s())
+        elif self.online and self.sealed_s > -math.inf:
             moments.append(self.sealed_s + max(self.pace.empty_after_s, self._wait_s()))
-        return max(min(moments), self.not_before_s) if moments else None
+        return min(moments, default=None)
 
     def seals(self, now_s: float) -> bool:
         """Tell whether telemetry is sealed by a write now."""
         wait_s = self._wait_s()
-        if not self.unsealed and self.first_row_s is None:
-            wait_s = max(self.pace.empty_after_s, wait_s)
-            return self.online and now_s >= self.sealed_s + wait_s
-        return now_s >= self.sealed_s + wait_s * (1 - _TOGETHER)
+        if self.unsealed_s is None:
+            return self.online and now_s >= self.sealed_s + max(self.pace.empty_after_s, wait_s)
+        return self.sealed_s == -math.inf or now_s >= self.unsealed_s + wait_s * (1 - _TOGETHER)
+
+    def took_row(self, now_s: float) -> None:
+        """Note that a row waits."""
+        self.first_row_s = now_s if self.first_row_s is None else self.first_row_s
+        self.unsealed_s = now_s if self.unsealed_s is None else self.unsealed_s
 
     def _wait_s(self) -> float:
         return self.pace.wait_s(online=self.online, metered=self.metered)
@@ -90,9 +91,9 @@ class Intake:
         self._moment = moment
         self._stored = stored
         self._waiting: dict[Stream, deque[Row]] = {stream: deque() for stream in Stream}
+        self._records: deque[tuple[Kind, bytes]] = deque(maxlen=_MOST_RECORDS)
         self._wake = asyncio.Event()
         self._newest: dict[tuple[Stream, str], int] = {}
-        self._refused = False
         self._stepped = False
         self.dropped = 0
 
@@ -108,7 +109,7 @@ class Intake:
             self._plan.alarm = True
             self._wake.set()
         elif self._plan.first_row_s is None:
-            self._plan.first_row_s = asyncio.get_running_loop().time()
+            self._plan.took_row(asyncio.get_running_loop().time())
             self._wake.set()
 
     def _one_a_ms(self, row: Row, stream: Stream) -> Row:
@@ -119,6 +120,10 @@ class Intake:
             row = Row(path=row.path, unit=row.unit, boot_ms=newest + 1, value=row.value, flags=row.flags)
         self._newest[key] = row.boot_ms
         return row
+
+    def record(self, kind: Kind, body: bytes) -> None:
+        """Take a record of the telemetry stream; it is written behind the next rows, so it never begins a run alone."""
+        self._records.append((kind, body))
 
     def set_online(self, *, online: bool) -> None:
         """Say whether the link is up: live batches leave more often."""
@@ -145,45 +150,36 @@ class Intake:
 
     async def flush(self) -> None:
         """Write and seal what waits, if anything does."""
-        if self._plan.unsealed or any(self._waiting.values()):
+        if self._plan.unsealed_s is not None or any(self._waiting.values()):
             await self.write(seal=True)
 
     async def write(self, *, seal: bool) -> None:
-        """Write and sync all that waits now; with ``seal`` telemetry becomes a batch.
-
-        While the disk refuses, what the spool has in line goes first; only then it is given more.
-        """
+        """Write and sync all that waits now; with ``seal`` telemetry becomes a batch."""
         plan, now_s = self._plan, asyncio.get_running_loop().time()
         plan.alarm = False
         plan.first_row_s = None
-        try:
-            if self._refused:
-                await self._hand_over({}, frozenset())
-                log.info("disk takes rows again: dropped=%d", self.dropped)
-                self._refused = False
-            rows = {stream: tuple(waiting) for stream, waiting in self._waiting.items()}
-            for waiting in self._waiting.values():
-                waiting.clear()
-            plan.unsealed += len(rows[Stream.TELEMETRY])
-            due = {Stream.ALARM: bool(rows[Stream.ALARM]), Stream.TELEMETRY: seal}
-            await self._hand_over(rows, frozenset(stream for stream in Stream if due[stream]))
-        except SpoolError as error:
-            if not self._refused:
-                log.error("disk refuses rows, trying on: %s", error)  # noqa: TRY400 - weather, not a bug
-            self._refused = plan.alarm = True
-            plan.not_before_s = now_s + _RETRY_S
-            return
-        if seal:
-            plan.unsealed = 0
-            plan.sealed_s = now_s
+        rows = {stream: tuple(waiting) for stream, waiting in self._waiting.items()}
+        for waiting in self._waiting.values():
+            waiting.clear()
+        plan.unsealed_s = None if seal else plan.unsealed_s
+        due = {Stream.ALARM: bool(rows[Stream.ALARM]), Stream.TELEMETRY: seal}
+        await self._hand_over(rows, frozenset(stream for stream in Stream if due[stream]))
+        plan.sealed_s = now_s if seal else plan.sealed_s
+        while self._records and plan.sealed_s > -math.inf:
+            await self._write_record(*self._records.popleft())
 
     async def _hand_over(self, rows: Mapping[Stream, Sequence[Row]], seal: frozenset[Stream]) -> None:
-        moment = self._now()
+        moment = self.now()
         if Stream.TELEMETRY in seal:
             self._stepped = False
         self._stored(await self._writer.call(_commit(dict(rows), moment, seal)))
 
-    def _now(self) -> Moment:
+    async def _write_record(self, kind: Kind, body: bytes) -> None:
+        moment = self.now()
+        self._stepped, self._plan.unsealed_s = False, self._plan.first_row_s  # written rows are sealed in front of it
+        self._stored(await self._writer.call(lambda keeper: keeper.record(kind, body, Stream.TELEMETRY, moment)))
+
+    def now(self) -> Moment:
         """Return the moment; a step of the clock stays on it until a batch of telemetry has carried it."""
         moment = self._moment()
         self._stepped = self._stepped or moment.clock >= STEPPED
@@ -191,7 +187,7 @@ class Intake:
 
     def _drop(self) -> None:
         if not self.dropped:
-            log.error("memory full while the disk refuses, oldest rows leave: kept=%d", _MOST_WAITING)
+            log.error("one write blocks for too long, oldest rows leave: kept=%d", _MOST_WAITING)
         self.dropped += 1
 
 

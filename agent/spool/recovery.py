@@ -1,9 +1,9 @@
 """What earlier runs left: rows without a batch, holes that damage made, and how the run before this one ended. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from agent.spool.chains import Chain, ChainKey, Segment
+from agent.spool.chains import Chain, ChainKey, Numbered, Segment
 from agent.spool.gaps import GapBuilder
 from agent.spool.index import Index
 from agent.spool.shelf import Shelf
@@ -35,20 +35,27 @@ class Left:
     lost_batches: tuple[tuple[int, int], ...]
 
 
-def left(index: Index, stream: Stream) -> list[Left]:
-    """Return what each chain of a stream left, oldest first; nothing for chains in order."""
+def left(index: Index, stream: Stream, sealed: Mapping[ChainKey, Spans]) -> list[Left]:
+    """Return what each chain of a stream left, oldest first; nothing for chains in order.
+
+    Args:
+        index: Of the spool.
+        stream: Whose chains.
+        sealed: Rows for which batches stand that are on their way here.
+    """
     found: list[Left] = []
     for chain in index.chains.values():
         if chain.stream is not stream:
             continue
         chain.trim()
+        covered = Spans([*chain.covered, *sealed.get(chain.key, ())])
         kept = Spans()
         for seq0, count, _, _ in chain.unsealed:
-            for first, last in chain.covered.missing(seq0, seq0 + count - 1):
+            for first, last in covered.missing(seq0, seq0 + count - 1):
                 kept.add(first, last)
         batches = Spans([*index.held(chain.key), *chain.gone, *chain.ranges])
         lost_batches = batches.missing(max(chain.base.n, chain.settled) + 1, chain.end.n)
-        here = Spans([*chain.covered, *kept])
+        here = Spans([*covered, *kept])
         lost_rows = [_span(chain, span) for span in here.missing(chain.base.seq + 1, chain.taken)]
         if lost_batches:
             lost_rows += _lost_promises(index, chain)
@@ -71,9 +78,15 @@ def _lost_promises(index: Index, chain: Chain) -> Iterator[Span]:
                 yield Span(origin=span.origin, first=first, last=last)
 
 
-def rows(left: Left, rows_at: RowsAt) -> Iterator[tuple[int, list[Row]]]:
-    """Yield the durable rows without a batch as (seq0, rows), each row once, unbroken by seq."""
-    done = Spans(left.chain.covered)
+def rows(left: Left, rows_at: RowsAt) -> Iterator[Numbered]:
+    """Yield the durable rows without a batch, each row once, unbroken by seq."""
+    for seq0, found in _rows(left, rows_at):
+        yield Numbered(origin=left.chain.run, boot=left.chain.boot, seq0=seq0, rows=found)
+
+
+def _rows(left: Left, rows_at: RowsAt) -> Iterator[tuple[int, list[Row]]]:
+    wanted_rows = Spans((span.first, span.last) for span in left.spans)
+    done = Spans(wanted_rows.missing(1, left.chain.taken))
     together: list[Row] = []
     start = 0
     for seq0, count, segment, offset in sorted(left.chain.unsealed, key=_seq0):

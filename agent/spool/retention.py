@@ -29,14 +29,17 @@ class Leaving:
     gaps: list[Gap] = field(default_factory=list)
 
 
-def plan(index: Index, shelf: Shelf, stream: Stream, short_bytes: int, copy_bytes: int) -> Leaving:
-    """Choose the oldest segments of a stream until ``short_bytes`` are won, or nothing more may leave.
+def plan(
+    index: Index, shelf: Shelf, stream: Stream, *, short_bytes: int, settled_bytes: int, copy_bytes: int
+) -> Leaving:
+    """Choose the oldest segments of a stream until enough is won, or nothing more may leave.
 
     Args:
         index: What there is.
         shelf: For reading it.
         stream: Whose segments.
         short_bytes: How many bytes to win.
+        settled_bytes: How many bytes to win by what the center has; nothing else leaves for them.
         copy_bytes: Most bytes to copy forward at once.
     """
     leaving = Leaving()
@@ -47,15 +50,18 @@ def plan(index: Index, shelf: Shelf, stream: Stream, short_bytes: int, copy_byte
     older = index.full_gaps.get(stream)
     repeated = older if older is not None and len(older.chains) <= MOST_REPEATED else None
     for at, segment in enumerate(choice):
-        if short_bytes <= 0:
+        if max(short_bytes, settled_bytes) <= 0:
             break
         rest = unsettled(index, segment, newest)
         if not rest and not leaving.segments:
             leaving.free.append(segment)
             short_bytes -= segment.size_bytes
+            settled_bytes -= segment.size_bytes
             continue
         size_bytes = sum(shelf.size(segment, offset) for _, _, offset in rest if offset)
         spare = size_bytes < _spare_bytes(index, choice[at + 1 :], newest)
+        if short_bytes <= 0 and not spare:
+            break
         states = set() if spare else _newest_states(index, shelf, segment, rest)
         copies: list[Piece] = []
         gone: list[tuple[Place, Header | None, bytes]] = []
@@ -77,7 +83,7 @@ def plan(index: Index, shelf: Shelf, stream: Stream, short_bytes: int, copy_byte
                 copies.append(Piece(data=data, copy=(*key, n)))
             else:
                 gone.append((place, header, batch.hash_of(batch.split(message)[0])))
-        size_bytes = sum(len(piece.data) for piece in copies)
+        size_bytes = sum(piece.size_bytes for piece in copies)
         copied_bytes += size_bytes
         if leaving.segments and copied_bytes > copy_bytes:
             break
@@ -91,6 +97,7 @@ def plan(index: Index, shelf: Shelf, stream: Stream, short_bytes: int, copy_byte
         leaving.copies += copies
         leaving.segments.append(segment)
         short_bytes -= segment.size_bytes - size_bytes
+        settled_bytes -= segment.size_bytes - size_bytes
     if repeated is not None and gap.chains:
         gap.repeat(stream, repeated)
     leaving.gaps = gap.build()

@@ -2,17 +2,19 @@
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.spool import frames
-from agent.spool.chains import ChainKey, Segment
-from agent.spool.disk import Disk
+from agent.spool.chains import Chain, ChainKey, Segment
+from agent.spool.disk import Medium
 from agent.spool.index import Index
 from agent.sync import Held
 from agent.wire import batch
 from agent.wire.batch import NO_HASH, Stream
 from agent.wire.errors import WireError
 from agent.wire.senml import Row
+from agent.wire.spans import Spans
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +43,17 @@ class Stored:
 
 
 class Shelf:
-    """Reads what an index knows of."""
+    """Reads what an index knows of.
 
-    def __init__(self, disk: Disk, index: Index) -> None:
+    Attributes:
+        has_damage: True once a batch was found bad that is not in a gap yet.
+    """
+
+    def __init__(self, disk: Medium, index: Index) -> None:
         self._disk = disk
         self._index = index
+        self.has_damage = False
+        self._unreadable: set[str] = set()
 
     def held(self) -> list[Held]:
         """Return every chain with a batch on disk, oldest first."""
@@ -62,7 +70,7 @@ class Shelf:
                         last_seq=chain.taken,
                         settled=chain.settled,
                         ranges=tuple(chain.ranges),
-                        refused=frozenset(chain.refused),
+                        refused=frozenset(chain.refused).union(_named(chain, Spans(here))),
                     )
                 )
         return found
@@ -76,13 +84,33 @@ class Shelf:
                     message = frames.message_of(frame)
                     return Stored(ref=ref, message=message, hash=batch.hash_of(batch.split(message)[0]))
             except OSError as error:
-                log.warning("segment unreadable: segment=%s error=%s", segment.name, error.strerror)
+                self._say_unreadable(segment, error)
                 continue
             except WireError:
                 pass
             segment.forget(ref.key, ref.n)
+            self.has_damage = True
             log.warning("batch damaged on disk: run=%s stream=%s n=%d", ref.run.hex(), ref.stream.name.lower(), ref.n)
         return None
+
+    def batches(self, run: bytes) -> Iterator[tuple[Ref, frames.BatchFacts, bytes]]:
+        """Yield the batches of a run that are here and can be read, each with its message, in order."""
+        for stream in Stream:
+            for first, last in self._index.held((run, stream)):
+                for n in range(first, last + 1):
+                    found = (self.frame(*place) for place in self._index.where((run, stream), n))
+                    frame = next((one for one in found if one is not None), None)
+                    if frame is not None:
+                        ref = Ref(run=run, stream=stream, n=n)
+                        yield ref, frames.batch_facts(frame.body), frames.message_of(frame)
+
+    def sealed_rows(self, run: bytes) -> dict[ChainKey, Spans]:
+        """Return the rows that the batches of a run hold, per origin."""
+        found: dict[ChainKey, Spans] = {}
+        for ref, facts, _ in self.batches(run):
+            rows = found.setdefault((facts.origin or run, ref.stream), Spans())
+            rows.add(facts.seq0, facts.seq0 + facts.count - 1)
+        return found
 
     def hash(self, key: ChainKey, n: int) -> bytes | None:
         """Return the hash of a batch of which the disk knows: from itself, the batch behind it, a head or the end."""
@@ -116,12 +144,17 @@ class Shelf:
         try:
             return self._frame(segment, offset)
         except OSError as error:
-            log.warning("segment unreadable: segment=%s error=%s", segment.name, error.strerror)
+            self._say_unreadable(segment, error)
             return None
+
+    def _say_unreadable(self, segment: Segment, error: OSError) -> None:
+        if str(segment.name) not in self._unreadable:
+            log.warning("segment unreadable: segment=%s error=%s", segment.name, error.strerror)
+            self._unreadable.add(str(segment.name))
 
     def _frame(self, segment: Segment, offset: int) -> frames.Frame | None:
         size = frames.length_at(self._disk.read_at(segment.name, offset, frames.HEADER_BYTES))
-        return frames.frame_at(self._disk.read_at(segment.name, offset, size)) if size else None
+        return frames.frame_at(segment.name, self._disk.read_at(segment.name, offset, size)) if size else None
 
     def size(self, segment: Segment, offset: int) -> int:
         """Return the size of the frame at an offset, in bytes; 0 when it cannot be read."""
@@ -136,3 +169,11 @@ class Shelf:
             return self._disk.free_bytes()
         except OSError:
             return otherwise
+
+
+def _named(chain: Chain, here: Spans) -> Iterator[int]:
+    """Yield the n that are here although a gap names them: they need not leave."""
+    elsewhere = here.missing(1, chain.end.n)
+    for first, last in chain.gone:
+        for low, high in Spans(elsewhere).missing(first, last):
+            yield from range(low, high + 1)

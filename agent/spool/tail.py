@@ -1,6 +1,6 @@
 """The open end of one stream: frames wait here until the sync that covers them has returned.
 
-After a failed sync a file is never written again. What it may have forgotten is written, the same bytes, to a new
+After a failed sync a file is never written again. What it may have forgotten is written, the same frames, to a new
 segment, so nothing that was numbered or signed ever gets a second meaning.
 """
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from agent.errors import SpoolError
 from agent.spool import frames
-from agent.spool.chains import BatchKey, Segment
-from agent.spool.disk import Disk
+from agent.spool.chains import BatchKey, Numbered, Segment
+from agent.spool.disk import Medium
 from agent.spool.frames import Head, Name
 from agent.spool.index import Index
-from agent.wire.batch import Stream
+from agent.wire.batch import Kind, Stream
 from agent.wire.bodies import End
 
 _HEAD_BYTES = 256
@@ -27,11 +27,13 @@ class Piece:
     """One frame on its way to the disk.
 
     Attributes:
-        data: The frame.
+        data: The frame without its CRC, which the segment gives it.
         rows_to: Highest seq in a ROWS frame.
         end: Where the chain stands behind it, for a batch of this chain.
         copy: Of a batch that is copied forward.
         alone: True when it is synced before anything behind it is written.
+        rows: What a batch of readings seals.
+        record: Kind and body of a record that another run would have to tell in its place.
     """
 
     data: bytes
@@ -39,12 +41,26 @@ class Piece:
     end: End | None = None
     copy: BatchKey | None = None
     alone: bool = False
+    rows: Numbered | None = None
+    record: tuple[Kind, bytes] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the frame in a segment."""
+        return frames.CRC_BYTES + len(self.data)
 
 
 class Tail:
-    """Appends to one run and stream, a segment after the other."""
+    """Appends to one run and stream, a segment after the other.
 
-    def __init__(self, disk: Disk, index: Index, *, run: bytes, stream: Stream, segment_bytes: int) -> None:
+    Attributes:
+        segment: The one that is written.
+        refused: True while the disk refuses what is in line.
+        full: True while it does so because it is full.
+        reserves: How many segments' space is kept for that.
+    """
+
+    def __init__(self, disk: Medium, index: Index, *, run: bytes, stream: Stream, segment_bytes: int) -> None:
         self._disk = disk
         self._index = index
         self._run = run
@@ -56,6 +72,8 @@ class Tail:
         self._unsynced: list[Name] = []
         self.segment: Segment | None = None
         self.refused = False
+        self.full = False
+        self.reserves = 0
 
     def append(self, piece: Piece) -> None:
         """Put a frame in line."""
@@ -64,7 +82,13 @@ class Tail:
     @property
     def waiting_bytes(self) -> int:
         """Bytes in line."""
-        return sum(len(piece.data) for piece in self._waiting)
+        return sum(piece.size_bytes for piece in self._waiting)
+
+    def drop(self) -> list[Piece]:
+        """Close the segment for good and return what is in line, which is forgotten here."""
+        self.give_up()
+        line, self._waiting = self._waiting, []
+        return line
 
     def flush(self, head: Callable[[], Head], *, seq0: int) -> list[Piece]:
         """Write and sync what waits, as far as one segment and one sync may hold it; return it.
@@ -79,16 +103,13 @@ class Tail:
         portion = self._portion()
         if not portion:
             return []
-        data = b"".join(piece.data for piece in portion)
         try:
-            segment, descriptor = self._place(len(data), head, seq0)
-            self._disk.append(descriptor, data)
-            self._disk.sync(descriptor, new=self._new)
+            segment = self._write(portion, head, seq0)
         except OSError as error:
-            self._abandon(len(data))
+            self.full = error.errno == errno.ENOSPC
             self.refused = True
             raise SpoolError(f"the disk refuses to keep rows: {error.strerror}") from error
-        self._new = self.refused = False
+        self._new = self.refused = self.full = False
         del self._waiting[: len(portion)]
         for piece in portion:
             if piece.end is not None:
@@ -96,20 +117,47 @@ class Tail:
             if piece.copy is not None:
                 segment.copies[piece.copy] = segment.size_bytes
             segment.rows_to = max(segment.rows_to, piece.rows_to)
-            segment.size_bytes += len(piece.data)
+            segment.size_bytes += piece.size_bytes
         return portion
+
+    def _write(self, portion: list[Piece], head: Callable[[], Head], seq0: int) -> Segment:
+        """Write and sync, on a full disk into the space that was reserved. Raises OSError."""
+        try:
+            return self._write_to(self._disk.create, portion, head, seq0)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            try:
+                return self._write_to(self._disk.create_reserved, portion, head, seq0)
+            except OSError:
+                raise error from None
+
+    def _write_to(
+        self, create: Callable[[Name], int], portion: list[Piece], head: Callable[[], Head], seq0: int
+    ) -> Segment:
+        size_bytes = sum(piece.size_bytes for piece in portion)
+        try:
+            segment, descriptor = self._place(create, size_bytes, head, seq0)
+            self._disk.append(descriptor, frames.bind(segment.name, (piece.data for piece in portion)))
+            self._disk.sync(descriptor, new=self._new)
+        except OSError:
+            self._abandon(size_bytes)
+            raise
+        return segment
 
     def _portion(self) -> list[Piece]:
         size_bytes = _HEAD_BYTES
         for at, piece in enumerate(self._waiting):
-            size_bytes += len(piece.data)
+            size_bytes += piece.size_bytes
             if at and size_bytes > self._segment_bytes:
                 return self._waiting[:at]
             if piece.alone:
                 return self._waiting[: at + 1]
         return list(self._waiting)
 
-    def _place(self, size_bytes: int, head: Callable[[], Head], seq0: int) -> tuple[Segment, int]:
+    def _place(
+        self, create: Callable[[Name], int], size_bytes: int, head: Callable[[], Head], seq0: int
+    ) -> tuple[Segment, int]:
         if self.segment is not None and self._descriptor is not None:
             if self.segment.size_bytes + size_bytes <= self._segment_bytes:
                 return self.segment, self._descriptor
@@ -118,16 +166,17 @@ class Tail:
         self._index.counter += 1
         name = Name(counter=self._index.counter, run=self._run, stream=self._stream, seq0=seq0)
         try:
-            descriptor = self._disk.create(name)
+            descriptor = create(name)
         except OSError:
             self._unsynced.append(name)  # an error may come after the file was made
             raise
         state = head()
-        first = frames.encode_head(state)
+        first = frames.bind(name, [frames.encode_head(state)])
         segment = Segment(name=name, head=state, size_bytes=len(first))
         self._index.segments.append(segment)
         self.segment, self._descriptor, self._new = segment, descriptor, True
         self._disk.append(descriptor, first)
+        self.reserves = int(self._disk.reserve(self._stream, self._segment_bytes))
         return segment, descriptor
 
     def _abandon(self, size_bytes: int) -> None:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,18 +53,27 @@ def files(folder: Path, messages: list[bytes]) -> str:
     return str(inside)
 
 
-def segment(folder: Path, messages: list[bytes], *, counter: int = 1, extra: bytes = b"", run: bytes = RUN_A) -> Path:
+def segment(
+    folder: Path,
+    messages: list[bytes],
+    *,
+    counter: int = 1,
+    extra: Sequence[bytes] = (),
+    torn: bytes = b"",
+    run: bytes = RUN_A,
+) -> Path:
     """Write a spool segment as the spool does; return its path."""
     first = peek(messages[0])
     end = End(n=first.n - 1, hash=first.prev, seq=first.seq0 - 1)
-    data = frames.encode_head(Head(node=f"{CITY}/{NODE}", boot=BOOT, end=end, at_boot_ms=1, at_utc_ms=None))
+    made = [frames.encode_head(Head(node=f"{CITY}/{NODE}", boot=BOOT, end=end, at_boot_ms=1, at_utc_ms=None))]
     for one in messages:
         header = peek(one)
         facts = BatchFacts(n=header.n, seq0=header.seq0, count=header.count, kind=header.kind, origin=header.origin)
-        data += frames.encode_batch(facts, one, copied=header.run != run)
-    path = folder / "spool" / str(Name(counter=counter, run=run, stream=Stream.TELEMETRY, seq0=first.seq0))
+        made.append(frames.encode_batch(facts, one, copied=header.run != run))
+    name = Name(counter=counter, run=run, stream=Stream.TELEMETRY, seq0=first.seq0)
+    path = folder / "spool" / str(name)
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data + extra)
+    path.write_bytes(frames.bind(name, [*made, *extra]) + torn)
     return path
 
 
@@ -175,6 +185,26 @@ def test_a_run_that_is_only_named_is_said(tmp_path: Path, capsys: pytest.Capture
     assert "run aaaaaaaa telemetry: named, nothing of it here; n 1-5 not here" in capsys.readouterr().out
 
 
+def test_what_a_run_in_memory_had_and_did_not_bring_is_told_and_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card, messages = life()
+    memory = Chain(run=RUN_B)
+    left = (Span(origin=RUN_A, first=9, last=10),)
+    start = replace(START, previous=previous(card, clean=False, seq=8), taken_over=left, volatile=True)
+    made = [memory.start(start), *(memory.readings(rows(2, first_ms=at)) for at in (70_000, 80_000, 90_000))]
+    words = [files(tmp_path, [*messages, made[0], made[1], made[3]]), "--key", pem(tmp_path), "--complete"]
+    assert main(["verify", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "rows 1-8 of 10; rows 9-10 not here, and never on disk" in lines[0]
+    assert "in memory only, its disk refused; n 1-2, 4 here" in lines[1]
+    code, found = verdict(capsys, *words)
+    chains = found["chains"]
+    assert isinstance(chains, list)
+    facts = [(one["volatile"], one["lost_in_memory"], one["missing_rows"]) for one in chains if one["taken"]]
+    assert (code, facts) == (0, [(False, [[9, 10]], []), (True, [[3, 4]], [])])
+
+
 def test_a_key_record_brings_the_next_key(tmp_path: Path) -> None:
     alarm = Chain(run=RUN_A, stream=Stream.ALARM)
     change = change_key(NEW_KEY, old=NODE_KEY.public, city=CITY, node=NODE)
@@ -210,9 +240,9 @@ def test_a_record_without_its_fields_is_bad(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_spool_folder_is_proven(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, messages = life(6)
-    waiting = frames.encode_rows(13, rows(3)) + frames.encode_rows(1, rows(2))
+    waiting = [frames.encode_rows(13, rows(3)), frames.encode_rows(1, rows(2))]
     segment(tmp_path, messages[:4])
-    path = segment(tmp_path, messages[4:], counter=2, extra=waiting + b"\x01torn")
+    path = segment(tmp_path, messages[4:], counter=2, extra=waiting, torn=b"\x01torn")
     (path.parent / "lock").write_text("")
     assert main(["verify", str(path.parent), "--key", pem(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -223,17 +253,25 @@ def test_a_spool_folder_is_proven(tmp_path: Path, capsys: pytest.CaptureFixture[
     ]
 
 
-def test_one_segment_is_read_under_any_name(tmp_path: Path) -> None:
+def test_one_segment_is_read_anywhere_and_under_its_own_name_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _, messages = life()
-    path = segment(tmp_path, messages, extra=frames.encode_rows(9, rows(2)))
-    assert main(["verify", str(path.rename(tmp_path / "copy.bin")), "--key", pem(tmp_path)]) == 0
+    path = segment(tmp_path, messages, extra=[frames.encode_rows(9, rows(2))])
+    moved = path.rename(tmp_path / path.name)
+    assert main(["verify", str(moved), "--key", pem(tmp_path)]) == 0
+    capsys.readouterr()
+    code, found = verdict(capsys, str(moved.rename(tmp_path / "copy.bin")), "--key", pem(tmp_path))
+    assert (code, found["batches"], [file for file, _, _ in bad(found)]) == (1, 0, ["copy.bin"])
 
 
 def test_damage_inside_a_segment_is_named_with_its_byte(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, messages = life()
     path = segment(tmp_path, messages)
-    found = [frame for frame in frames.frames(path.read_bytes()) if frame.kind == FrameKind.BATCH]
+    name = frames.parse_name(path.name)
+    assert name is not None
     data = bytearray(path.read_bytes())
+    found = [frame for frame in frames.frames(name, bytes(data)) if frame.kind == FrameKind.BATCH]
     data[found[2].offset + 50] ^= 1
     path.write_bytes(data)
     code, told = verdict(capsys, str(path), "--key", pem(tmp_path))
@@ -248,7 +286,7 @@ def test_a_frame_that_somebody_made_up_is_bad_and_ends_nothing(
     kind: FrameKind, body: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, messages = life()
-    path = segment(tmp_path, messages, extra=frames.encode(kind, body))
+    path = segment(tmp_path, messages, extra=[frames.encode(kind, body)])
     code, found = verdict(capsys, str(path), "--key", pem(tmp_path))
     assert (code, found["batches"], [reason for _, _, reason in bad(found)]) == (1, 5, ["form"])
 
@@ -259,7 +297,7 @@ def test_batches_that_the_center_has_may_be_gone_from_a_spool(
     _, messages = life()
     kept = [messages[0], messages[4]]
     mark = frames.encode_mark(Mark(run=RUN_A, stream=Stream.TELEMETRY, n=2, ranges=((3, 4),)))
-    path = segment(tmp_path, kept, extra=mark)
+    path = segment(tmp_path, kept, extra=[mark])
     assert main(["verify", str(path.parent), "--key", pem(tmp_path)]) == 0
     assert main(["verify", str(path.parent), "--key", pem(tmp_path), "--complete"]) == 1
     assert "n 2-4 not here" in capsys.readouterr().out

@@ -65,7 +65,10 @@ class Card(Disk):
         self._removed.clear()
 
     def prepare(self) -> list[Name]:
-        self._call("prepare")
+        try:
+            self._call("prepare")
+        except OSError as error:
+            raise SpoolError("the folder cannot be used") from error
         found = super().prepare()
         self._folder_synced()
         self._synced = {str(name): self._path(name).stat().st_size for name in found}
@@ -87,6 +90,20 @@ class Card(Disk):
     def create(self, name: Name) -> int:
         self._call("create")
         descriptor = super().create(name)
+        self._open[descriptor] = str(name)
+        self._synced[str(name)] = 0
+        return descriptor
+
+    def reserve(self, stream: Stream, size_bytes: int) -> bool:
+        try:
+            self._call("reserve")
+        except OSError:
+            return False
+        return super().reserve(stream, size_bytes)
+
+    def create_reserved(self, name: Name) -> int:
+        self._call("create_reserved")
+        descriptor = super().create_reserved(name)
         self._open[descriptor] = str(name)
         self._synced[str(name)] = 0
         return descriptor
@@ -124,6 +141,10 @@ class Card(Disk):
         if path.exists():
             self._removed.append((str(name), path.read_bytes()))
         super().remove(name)
+
+    def probe(self, size_bytes: int) -> None:
+        self._call("probe")
+        super().probe(size_bytes)
 
     def free_bytes(self) -> int:
         self._call("free")
@@ -177,14 +198,23 @@ def open_message(message: bytes) -> Batch:
     return open_batch(message, city=CITY, node=NODE, find_key={VERIFIER.kid: VERIFIER}.get)
 
 
+def scan(path: Path) -> frames.Scan:
+    """Read a segment."""
+    name = parse_name(path.name)
+    assert name is not None, f"{path.name} is no segment"
+    return frames.scan(name, path.read_bytes())
+
+
 def read_disk(folder: Path) -> tuple[list[bytes], list[tuple[ChainKey, int, list[Row]]]]:
     """Return the messages and the rows that the good frames of all segments hold."""
     messages: list[bytes] = []
     rows: list[tuple[ChainKey, int, list[Row]]] = []
     for path in sorted(folder.iterdir()):
         name = parse_name(path.name)
+        if path.suffix == ".reserve":
+            continue
         assert name is not None, f"{path.name} is no segment"
-        for frame in frames.scan(path.read_bytes()).frames:
+        for frame in frames.frames(name, path.read_bytes()):
             if frame.kind in (FrameKind.BATCH, FrameKind.COPY):
                 messages.append(frames.message_of(frame))
             elif frame.kind == FrameKind.ROWS:

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from agent.spool import frames
 from agent.spool.frames import FrameKind, parse_name
 from agent.wire.batch import Stream
-from tests.agent.spool.rig import ALARM, TELEMETRY, Audit, Rig, collect, run_id
+from tests.agent.spool.rig import ALARM, TELEMETRY, Audit, Rig, collect, run_id, scan
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +56,16 @@ def flip(path: Path, at: int) -> None:
 
 
 def offsets(path: Path, *kinds: FrameKind) -> Iterator[int]:
-    return (frame.offset for frame in frames.scan(path.read_bytes()).frames if frame.kind in kinds)
+    return (frame.offset for frame in scan(path).frames if frame.kind in kinds)
 
 
 def safe_bytes(rig: Rig, path: Path) -> int:
     """Return how many bytes of a segment may rot without looking like a torn tail of the newest run."""
     name = parse_name(path.name)
     assert name is not None
-    scan = frames.scan(path.read_bytes())
+    found = scan(path)
     newest = path == rig.segments(name.stream)[-1]
-    return scan.frames[-1].offset if newest else scan.end
+    return found.frames[-1].offset if newest else found.end
 
 
 def test_nothing_wrong_leaves_no_gap(rig: Rig) -> None:

@@ -11,7 +11,7 @@ from agent.spool import frames
 from agent.spool.frames import FrameKind, parse_name
 from agent.wire.batch import Kind, Stream
 from agent.wire.bodies import Span
-from tests.agent.spool.rig import ALARM, TELEMETRY, Rig, run_id
+from tests.agent.spool.rig import ALARM, TELEMETRY, Rig, run_id, scan
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def cut(rig: Rig, path: Path, size: int) -> int:
     os.truncate(path, size)
     name = parse_name(path.name)
     assert name is not None
-    scan = frames.scan(path.read_bytes())
+    found = scan(path)
     last = name.seq0 - 1
-    for frame in scan.frames:
+    for frame in found.frames:
         if frame.kind == FrameKind.ROWS:
             seq0, count = frames.rows_span(frame.body)
             last = max(last, seq0 + count - 1)
@@ -35,13 +35,13 @@ def cut(rig: Rig, path: Path, size: int) -> int:
             if facts.kind is Kind.READINGS and facts.origin is None:
                 last = max(last, facts.seq0 + facts.count - 1)
     rig.durable[name.run, name.stream] = last
-    return scan.torn_bytes
+    return found.torn_bytes
 
 
 def edges(path: Path, last: int) -> list[int]:
     """Return where the last frames of a segment begin, and its end."""
-    scan = frames.scan(path.read_bytes())
-    return [*(frame.offset for frame in scan.frames[-last:]), scan.end]
+    found = scan(path)
+    return [*(frame.offset for frame in found.frames[-last:]), found.end]
 
 
 def forks(rig: Rig, tmp_path: Path, sizes: range, path: Path) -> Iterator[tuple[Rig, int, int]]:
