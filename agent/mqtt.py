@@ -2,29 +2,48 @@
 
 A client used again after its broker died sends old messages twice; so a `Link` lives for one connection only, its
 publishes run side by side and all end with it. A connection ends without a good-bye, so that the broker publishes the
-will, unless `Link.leave` said one.
+will, unless `Link.leave` said one. How much may be under way is for the caller to bound: the client and the kernel hold
+whatever they are given, in order, so a small socket buffer would only move the queue.
 """
 
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
-from paho.mqtt.client import Client, DisconnectFlags
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.errors import LinkLost
+from agent.errors import Declined, LinkLost
 
 _IN_FLIGHT = 128  # above what sync ever has in flight, so the client itself never queues
 _INCOMING = 256
 _WILL_DELAY_S = 30  # a short radio gap does not show
 _QOS = 1
+_REFUSED = 0x80  # reason codes from here on
+_CURES = {
+    0x87: "not authorised: its access list must let the certificate of this node write there",
+    0x97: "quota exceeded: raise this node's quota there, or let it send less",
+}
+_NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an alarm never waits until older bytes are confirmed
+_TCP_INFO = struct.Struct("120x QQ II 56x Q")
+"""bytes_acked, bytes_received, segs_out, segs_in, bytes_sent.
+
+Source: Linux, include/uapi/linux/tcp.h, struct tcp_info.
+"""
+_HEADER_BYTES = {socket.AF_INET: 20 + 32, socket.AF_INET6: 40 + 32}
+"""Of IP and TCP with timestamps, a segment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +75,55 @@ class Message:
     payload: bytes
 
 
+class Wire(Protocol):
+    """One connection, as the uplink sees it."""
+
+    async def subscribe(self, topic: str) -> None:
+        """Subscribe with QoS 1. Raises LinkLost."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish with QoS 1 and wait for the broker's receipt, which frees nothing. Raises LinkLost, Declined."""
+
+    @property
+    def packet_bytes(self) -> int | None:
+        """Largest packet that the broker takes; None when it names no limit."""
+
+    @property
+    def traffic_bytes(self) -> int:
+        """What this connection has cost so far, both ways, with all headers and whatever was sent twice."""
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Yield what comes in until the link is lost. Raises LinkLost."""
+
+    async def leave(self) -> None:
+        """End the connection in order: the broker publishes no will. Raises LinkLost."""
+
+
+class Connect(Protocol):
+    """Opens connections."""
+
+    def __call__(
+        self, broker: Broker, /, *, client_id: str, will_topic: str, will: bytes
+    ) -> AbstractAsyncContextManager[Wire]:
+        """Open one connection with a retained will and end it. Raises LinkLost with the reason."""
+
+
 class Link:
     """One connection."""
 
-    def __init__(self, client: aiomqtt.Client) -> None:
+    def __init__(self, client: "_Client") -> None:
         self._client = client
+        self._places = asyncio.Semaphore(client.receive_maximum)
+
+    @property
+    def packet_bytes(self) -> int | None:
+        """Largest packet that the broker takes; None when it names no limit."""
+        return self._client.packet_bytes
+
+    @property
+    def traffic_bytes(self) -> int:
+        """What this connection has cost so far, both ways, with all headers and whatever was sent twice."""
+        return self._client.traffic_bytes()
 
     async def subscribe(self, topic: str) -> None:
         """Subscribe with QoS 1. Raises LinkLost."""
@@ -71,9 +134,13 @@ class Link:
                     raise LinkLost(f"the broker does not let this node read {topic}: check its access list")
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Publish with QoS 1 and wait for the broker's receipt, which frees nothing. Raises LinkLost."""
-        with _weather():
-            await self._client.publish(topic, payload, qos=_QOS, retain=retain)
+        """Publish with QoS 1 and wait for the broker's receipt, which frees nothing. Raises LinkLost, Declined."""
+        async with self._places:
+            with _weather():
+                code = await self._client.send(topic, payload, retain=retain)
+        if code.value >= _REFUSED:
+            words = _CURES.get(code.value, str(code).lower())
+            raise Declined(f"the broker refuses {topic}: {words}")
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what comes in until the link is lost. Raises LinkLost."""
@@ -106,9 +173,10 @@ async def connect(broker: Broker, *, client_id: str, will_topic: str, will: byte
         max_queued_incoming_messages=_INCOMING,
         tls_context=broker.tls,
         logger=ear,
+        socket_options=(_NODELAY,),
     )
     client.ear = ear
-    client.pending_calls_threshold = _IN_FLIGHT
+    client.answers = {}
     try:
         with _weather():
             await client.__aenter__()
@@ -130,9 +198,55 @@ class _Ear(logging.Logger):
 
 
 class _Client(aiomqtt.Client):
-    """The library's client; it also says why a connection broke, even before the broker answered, and can hang up."""
+    """The library's client, which also hears what the broker answers and why a connection broke, and can hang up."""
 
     ear: _Ear
+    answers: dict[int, asyncio.Future[ReasonCode]]
+    receive_maximum = _IN_FLIGHT
+    packet_bytes: int | None = None
+    _traffic_bytes = 0
+
+    async def send(self, topic: str, payload: bytes, *, retain: bool) -> ReasonCode:
+        """Publish with QoS 1 and return the broker's answer, which the library's own publish drops."""
+        info = self._client.publish(topic, payload, _QOS, retain)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            reason = self._disconnected.exception() if self._disconnected.done() else None
+            raise aiomqtt.MqttCodeError(info.rc, "Could not publish message") from reason
+        answer = self.answers[info.mid] = self._loop.create_future()
+        try:
+            return await self._wait_for(answer, timeout=None)
+        finally:
+            self.answers.pop(info.mid, None)
+
+    def _on_publish(
+        self, client: Client, userdata: object, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+        answer = self.answers.get(mid)
+        if answer is not None and not answer.done():
+            answer.set_result(reason_code)
+
+    def _on_connect(
+        self,
+        client: Client,
+        userdata: object,
+        flags: ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        self.receive_maximum = min(_IN_FLIGHT, getattr(properties, "ReceiveMaximum", _IN_FLIGHT))
+        self.packet_bytes = getattr(properties, "MaximumPacketSize", None)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def traffic_bytes(self) -> int:
+        """Ask the kernel what went over the socket; the last answer counts once it is closed."""
+        line = self._client.socket()
+        if isinstance(line, socket.socket) and line.fileno() >= 0:
+            info = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size).ljust(_TCP_INFO.size, b"\0")
+            acked, received, segments_out, segments_in, sent = _TCP_INFO.unpack(info)
+            headers = (segments_out + segments_in) * _HEADER_BYTES[line.family]
+            self._traffic_bytes = max(sent, acked) + received + headers
+        return self._traffic_bytes
 
     def _on_disconnect(
         self,
@@ -148,6 +262,27 @@ class _Client(aiomqtt.Client):
         for end in (self._connected, self._disconnected):
             if end.done() and (error := end.exception()) is not None:
                 error.__cause__ = self.ear.heard
+
+    def _on_socket_register_write(
+        self,
+        client: Client,
+        userdata: object,  # noqa: ARG002 - the library's
+        sock: socket.socket | ssl.SSLSocket,
+    ) -> None:
+        """Watch for room in the socket, unless it is closed by then: its number may be another file's."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - as in the library: whatever it is ends the connection
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def watch() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(watch)
 
     def hang_up(self) -> None:
         """Close the socket whatever state it is in: nothing that was handed over may leave after this."""

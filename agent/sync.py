@@ -1,14 +1,18 @@
 """Sync: which batch may leave now, and when it is sent again. Pure; time is seconds of any steady clock.
 
 Lanes: alarms first, then the newest live batch, then history, oldest first. In flight is what was sent and is not
-settled; one place is always free for an alarm and one for the newest live batch, however full the window is.
+settled; one place is always free for an alarm and one for the newest live batch, however full the window is. History
+keeps to what the way to the broker and the way to the center deliver, each measured by its own receipts, so nothing
+urgent waits long behind it, in the client, in a socket or in the broker.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from agent.backlog import Backlog
+from agent.flow import FLOOR_BYTES, START_BYTES, Flow, Mark
 from agent.wire.batch import Stream
 from agent.wire.hello import Chain as HelloChain
 from agent.wire.spans import Spans
@@ -18,10 +22,10 @@ Key = tuple[bytes, Stream]
 Name = tuple[bytes, Stream, int]
 """Run, stream and n: one batch."""
 
-WINDOW_FLOOR = 8 * 1024
 _MOST_IN_FLIGHT = 64
 """Batches; keeps a window of small ones from flooding the client."""
-_RATE_WEIGHT = 0.3
+_PAUSES: dict[Lane, tuple[float, float]] = {"alarm": (10, 300), "live": (60, 3600), "history": (60, 3600)}
+"""First and longest wait of a lane after the broker refused a batch of it, in s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,33 +71,21 @@ class Timing:
 
 
 @dataclass(slots=True)
-class _Chain:
-    """What sync knows of one chain; ``cursor`` is the lowest n that may not have been sent on this connection."""
-
-    first: int
-    last: int
-    settled: int
-    ranges: Spans
-    skipped: Spans
-    cursor: int = 0
-
-    def left(self) -> int:
-        """Return how many batches still have to reach the center."""
-        here = Spans([*self.ranges, *self.skipped])
-        holes = here.missing(max(self.first, self.settled + 1), self.last)
-        return sum(last - first + 1 for first, last in holes)
-
-    def open(self, n: int) -> bool:
-        """Tell whether batch n still has to reach the center."""
-        return self.first <= n <= self.last and n > self.settled and n not in self.ranges and n not in self.skipped
-
-
-@dataclass(slots=True)
 class _Flight:
     size_bytes: int
     lane: Lane
+    to_broker: Mark
+    to_center: Mark
     tries: int = 0
     received_s: float = math.inf  # by the broker; while that is open the link itself sees to the batch
+
+
+@dataclass(slots=True)
+class _Pause:
+    """A lane that the broker refuses."""
+
+    until_s: float = -math.inf
+    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,23 +111,30 @@ class Counters:
     resent: int = 0
     sent_bytes: int = 0
     settled: int = 0
+    declined: int = 0
 
 
 class Sync:
-    """Decides what leaves. Knows nothing of disks and brokers."""
+    """Decides what leaves. Knows nothing of disks and brokers.
+
+    Attributes:
+        run: The run that takes rows now: its newest telemetry is the live batch.
+        only_alarms: Nothing else leaves: the link's quota is used up but for their reserve.
+        counters: For status.
+    """
 
     def __init__(self, run: bytes, timing: Timing) -> None:
-        self._run = run
+        self.run = run
+        self.only_alarms = False
         self._timing = timing
-        self._chains: dict[Key, _Chain] = {}
+        self._chains: dict[Key, Backlog] = {}
         self._flights: dict[Name, _Flight] = {}
         self._reading: set[Name] = set()
         self._window_bytes = timing.window_bytes
-        self._rate: float | None = None
+        self._pauses: dict[Lane, _Pause] = {lane: _Pause() for lane in _PAUSES}
+        self._to_broker = self._to_center = Flow(math.inf)
         self._most_rate = 0
         self._progress_s = 0.0
-        self._acked_bytes = 0
-        self._acked_s = 0.0
         self._connected = False
         self._answered = False
         self.counters = Counters()
@@ -143,27 +142,28 @@ class Sync:
     # -- what is on disk --------------------------------------------------------------------------------------------
 
     def load(self, held: Iterable[Held]) -> None:
-        """Take over what the disk holds, oldest chain first."""
-        for one in held:
-            self._chains[one.run, one.stream] = _Chain(
+        """Take over all that is held, oldest chain first, in place of what was known before; not while connected."""
+        self._chains = {
+            (one.run, one.stream): Backlog(
                 first=one.first,
                 last=one.last,
                 settled=one.settled,
                 ranges=Spans(one.ranges),
                 skipped=Spans((n, n) for n in one.refused),
-                cursor=one.first,
             )
+            for one in held
+        }
 
     def stored(self, run: bytes, stream: Stream, n: int) -> None:
         """Note a batch that may be sent from now on."""
         chain = self._chains.get((run, stream))
         if chain is None:
-            self._chains[run, stream] = _Chain(first=n, last=n, settled=0, ranges=Spans(), skipped=Spans(), cursor=n)
+            self._chains[run, stream] = Backlog(first=n, last=n)
         else:
             chain.last = max(chain.last, n)
 
     def missing(self, name: Name) -> None:
-        """Note that a batch is no longer on disk."""
+        """Note that a batch is no longer on disk, or cannot leave on this connection."""
         run, stream, n = name
         self._reading.discard(name)
         self._flights.pop(name, None)
@@ -177,8 +177,8 @@ class Sync:
         self._answered = False
         self._flights.clear()
         self._reading.clear()
-        self._progress_s = self._acked_s = now_s
-        self._acked_bytes = 0
+        self._to_broker, self._to_center = Flow(START_BYTES), Flow(math.inf)
+        self._progress_s = now_s
         for chain in self._chains.values():
             chain.cursor = max(chain.first, chain.settled + 1)
 
@@ -192,7 +192,12 @@ class Sync:
         """Return the batch to send now; the caller reports back with ``sent`` or ``missing``."""
         if not self._connected:
             return None
-        found = self._alarm() or self._live() or self._again(now_s) or self._history()
+        found = (
+            (self._alarm() if self._is_open("alarm", now_s) else None)
+            or (self._live() if self._is_open("live", now_s) else None)
+            or self._again(now_s)
+            or (self._history() if self._is_open("history", now_s) else None)
+        )
         if found is not None:
             self._reading.add(found.name)
         return found
@@ -201,8 +206,14 @@ class Sync:
         """Note that a batch was handed to the link."""
         self._reading.discard(name)
         if not self._flights:
-            self._progress_s = self._acked_s = now_s
-        flight = self._flights.setdefault(name, _Flight(size_bytes=size_bytes, lane=lane))
+            self._progress_s = now_s
+        to_broker = self._to_broker.sent(self._history_bytes(to_broker=True), now_s)
+        flight = self._flights.get(name)
+        if flight is None:
+            to_center = self._to_center.sent(self._history_bytes(), now_s)
+            flight = _Flight(size_bytes=size_bytes, lane=lane, to_broker=to_broker, to_center=to_center)
+            self._flights[name] = flight
+        flight.to_broker = to_broker
         flight.received_s = math.inf
         flight.tries += 1
         self.counters.sent_bytes += size_bytes
@@ -215,11 +226,40 @@ class Sync:
         """Note that the broker has a batch: the center's answer is awaited from now on."""
         flight = self._flights.get(name)
         if flight is not None:
+            self._left_the_link([flight], now_s)
             flight.received_s = now_s
+            self._pauses[flight.lane].refusals = 0
+            alarms = self._pauses["alarm"]  # a broker that takes anything again is soon asked about alarms
+            alarms.until_s = min(alarms.until_s, now_s + _PAUSES["alarm"][0])
 
-    def deadline(self) -> float:
+    def declined(self, name: Name, now_s: float) -> None:
+        """Note that the broker refused a batch: it is as if never sent, and its lane pauses, ever longer."""
+        flight = self._flights.pop(name, None)
+        if flight is None:
+            return
+        run, stream, n = name
+        self._left_the_link([flight], now_s)
+        self.counters.declined += 1
+        chain = self._chains[run, stream]
+        chain.cursor = min(chain.cursor, n)
+        pause = self._pauses[flight.lane]
+        if now_s >= pause.until_s:  # what else was under way says the same
+            first_s, most_s = _PAUSES[flight.lane]
+            pause.until_s = now_s + min(first_s * float(1 << min(pause.refusals, 16)), most_s)
+            pause.refusals += 1
+
+    def deadline(self, now_s: float) -> float:
         """Return when ``next`` may have something again without news; infinite when only news matters."""
-        return min((self._again_s(flight) for flight in self._flights.values()), default=math.inf)
+        again = [self._again_s(flight) for flight in self._flights.values() if self._may_leave_again(flight, now_s)]
+        return min(
+            [*again, *(pause.until_s for pause in self._pauses.values() if pause.until_s > now_s)], default=math.inf
+        )
+
+    def largest_unreceived(self) -> tuple[Name, int] | None:
+        """Return the largest batch that was sent and that the broker does not have, and its size in bytes."""
+        sizes = {name: flight.size_bytes for name, flight in self._flights.items() if flight.received_s == math.inf}
+        name = max(sizes, key=sizes.__getitem__, default=None)
+        return None if name is None else (name, sizes[name])
 
     def stalled(self, now_s: float) -> bool:
         """Tell whether the center has settled nothing for too long although batches are in flight."""
@@ -229,7 +269,7 @@ class Sync:
 
     def allow(self, *, window_bytes: int, rate_bytes_per_s: int, answers_hello: bool) -> None:
         """Take the bounds of an ack."""
-        self._window_bytes = max(WINDOW_FLOOR, min(window_bytes, self._timing.window_bytes))
+        self._window_bytes = max(FLOOR_BYTES, min(window_bytes, self._timing.window_bytes))
         self._most_rate = rate_bytes_per_s
         self._answered = self._answered or answers_hello
 
@@ -246,19 +286,15 @@ class Sync:
         for one in refused:
             chain.skipped.add(one, one)
         done = [name for name in self._flights if name[:2] == key and not chain.open(name[2])]
-        for name in done:
-            self._acked_bytes += self._flights.pop(name).size_bytes
+        gone = [self._flights.pop(name) for name in done]
+        self._left_the_link([flight for flight in gone if flight.received_s == math.inf], now_s)
+        self._to_center.arrived([(one.size_bytes, one.to_center) for one in gone if one.lane == "history"], now_s)
+        self.counters.settled += len(gone)
+        if gone:
             self._progress_s = now_s
-            self.counters.settled += 1
-        self._measure(now_s)
 
-    def _measure(self, now_s: float) -> None:
-        """Learn the rate at which acks come while the window is in use."""
-        took_s = now_s - self._acked_s
-        if self._acked_bytes and took_s > 0:
-            rate = self._acked_bytes / took_s
-            self._rate = rate if self._rate is None else self._rate + _RATE_WEIGHT * (rate - self._rate)
-            self._acked_bytes, self._acked_s = 0, now_s
+    def _left_the_link(self, flights: Iterable[_Flight], now_s: float) -> None:
+        self._to_broker.arrived([(one.size_bytes, one.to_broker) for one in flights if one.lane == "history"], now_s)
 
     # -- for hello and status ---------------------------------------------------------------------------------------
 
@@ -272,18 +308,10 @@ class Sync:
 
     # -- choosing ---------------------------------------------------------------------------------------------------
 
-    def _open(self, key: Key, at_least: int) -> Iterator[int]:
-        chain = self._chains[key]
-        n = max(at_least, chain.first, chain.settled + 1)
-        while n <= chain.last:
-            if chain.open(n):
-                yield n
-            n = max(n, chain.ranges.run_from(n), chain.skipped.run_from(n)) + 1
-
     def _fresh(self, key: Key) -> int | None:
         """Return the lowest n of a chain that was not sent on this connection."""
         chain = self._chains[key]
-        for n in self._open(key, chain.cursor):
+        for n in chain.unsent():
             name = (*key, n)
             if name not in self._flights and name not in self._reading:
                 chain.cursor = n
@@ -298,7 +326,7 @@ class Sync:
         return self._oldest(Stream.ALARM, "alarm")
 
     def _live(self) -> Next | None:
-        key = (self._run, Stream.TELEMETRY)
+        key = (self.run, Stream.TELEMETRY)
         chain = self._chains.get(key)
         if chain is None or not chain.open(chain.last):
             return None
@@ -311,7 +339,8 @@ class Sync:
 
     def _again(self, now_s: float) -> Next | None:
         for (run, stream, n), flight in self._flights.items():
-            if now_s >= self._again_s(flight) and (run, stream, n) not in self._reading:
+            due = now_s >= self._again_s(flight) and self._may_leave_again(flight, now_s)
+            if due and (run, stream, n) not in self._reading:
                 return Next(run=run, stream=stream, n=n, lane=flight.lane)
         return None
 
@@ -319,18 +348,30 @@ class Sync:
         wait_s = min(self._timing.resend_s * float(1 << min(flight.tries - 1, 16)), self._timing.resend_most_s)
         return flight.received_s + wait_s
 
+    def _may_leave_again(self, flight: _Flight, now_s: float) -> bool:
+        is_history = flight.lane == "history"
+        return self._is_open(flight.lane, now_s) and (not is_history or self._link_has_room())
+
+    def _is_open(self, lane: Lane, now_s: float) -> bool:
+        return now_s >= self._pauses[lane].until_s and (lane == "alarm" or not self.only_alarms)
+
     def _history(self) -> Next | None:
-        if not self._answered or self._full() or self._history_bytes() >= self._history_window():
+        if not self._answered or self._full() or not self._link_has_room() or not self._center_has_room():
             return None
         return self._oldest(Stream.TELEMETRY, "history")
 
-    def _history_bytes(self) -> int:
-        return sum(flight.size_bytes for flight in self._flights.values() if flight.lane == "history")
+    def _link_has_room(self) -> bool:
+        return self._to_broker.takes(self._history_bytes(to_broker=True))
 
-    def _history_window(self) -> float:
-        """Return the most bytes of history in flight: a second of what the center takes, within the window."""
-        rates = [rate for rate in (self._rate, self._most_rate) if rate]
-        return max(WINDOW_FLOOR, min(self._window_bytes, *rates)) if rates else self._window_bytes
+    def _center_has_room(self) -> bool:
+        in_flight = self._history_bytes()
+        told = self._most_rate == 0 or in_flight < max(FLOOR_BYTES, self._most_rate)
+        return told and self._to_center.takes(in_flight)
+
+    def _history_bytes(self, *, to_broker: bool = False) -> int:
+        """Return the bytes of history in flight; with ``to_broker`` only those that the broker does not have yet."""
+        flights = (flight for flight in self._flights.values() if flight.lane == "history")
+        return sum(one.size_bytes for one in flights if not to_broker or one.received_s == math.inf)
 
     def _oldest(self, stream: Stream, lane: Lane) -> Next | None:
         for key in self._chains:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import shutil
 import socket
+import ssl
 import threading
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
@@ -12,14 +13,17 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from agent import identity, mqtt
-from agent.errors import LinkLost
+from agent.errors import Declined, LinkLost
 from agent.mqtt import Broker, Link, Message, connect
 from tests.agent.conftest import Authority, Mosquitto, free_port
 
 pytestmark = pytest.mark.broker
 
+_TAKEN = ReasonCode(PacketTypes.PUBACK)
 STATE = "gardu/v1/bandung/dago-01/state"
 
 
@@ -143,15 +147,16 @@ def test_a_broker_that_hangs_up_at_once_is_noticed_at_once() -> None:
         assert failure(at(port, timeout_s=60)) in {"the broker hung up", "Connection reset by peer"}
 
 
-class _Swallows(aiomqtt.Client):
+class _Swallows(mqtt._Client):
     """A client whose wait ends in the moment in which its task is cancelled, as `asyncio.wait_for` may."""
 
-    async def publish(self, *_: object, **__: object) -> None:
+    async def send(self, *_: object, **__: object) -> ReasonCode:
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(1)
+        return _TAKEN
 
 
 def test_a_cancellation_is_never_swallowed_but_a_good_bye_may_be_said_after_it() -> None:
@@ -160,14 +165,15 @@ def test_a_cancellation_is_never_swallowed_but_a_good_bye_may_be_said_after_it()
         for _ in range(2):  # the second one while the task is already being cancelled
             with pytest.raises(asyncio.CancelledError):
                 await link.publish("x", b"y")
-        quiet = Link(aiomqtt.Client("nowhere"))
-        quiet._client.publish = _nothing  # type: ignore[method-assign]  # the wire
+        quiet = Link(mqtt._Client("nowhere"))
+        quiet._client.send = _taken  # type: ignore[method-assign]  # the wire
         await quiet.publish("x", b"y")
 
     asyncio.run(main())
 
 
-async def _nothing(*_: object, **__: object) -> None: ...
+async def _taken(*_: object, **__: object) -> ReasonCode:
+    return _TAKEN
 
 
 def test_a_frozen_broker_fails_the_publish_and_nothing_waits_for_it(broker: Mosquitto) -> None:
@@ -223,6 +229,31 @@ def test_a_broker_that_dies_ends_the_messages(broker: Mosquitto) -> None:
     linked(at(broker.port), work)
 
 
+def test_a_message_in_the_moment_of_the_end_does_not_watch_whoever_gets_the_number_of_the_socket(
+    broker: Mosquitto,
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        told: list[dict[str, object]] = []
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        async with connect(at(broker.port), client_id="n", will_topic=STATE, will=b"gone") as link:
+            line = link._client._client.socket()
+            assert isinstance(line, socket.socket)
+            number = line.fileno()
+            late = asyncio.create_task(link.publish("a", b"x"))
+            await asyncio.sleep(0)
+        others = socket.socketpair()
+        assert number in [other.fileno() for other in others]
+        late.cancel()
+        await asyncio.wait([late])
+        assert not loop.remove_writer(number)
+        assert told == []
+        for other in others:
+            other.close()
+
+    asyncio.run(main())
+
+
 def test_another_client_of_the_same_name_is_told_in_words(broker: Mosquitto) -> None:
     async def work(link: Link) -> None:
         await link.subscribe("x")
@@ -255,15 +286,90 @@ def test_a_broker_that_wants_a_password_is_told_in_words(make_broker: Callable[.
     assert failure(at(broker.port, version_5=False)).startswith("the broker refuses the connection")
 
 
-def test_more_messages_at_once_than_fit_are_refused_and_never_queued(broker: Mosquitto) -> None:
+def test_no_more_messages_are_under_way_than_the_broker_takes_at_once(broker: Mosquitto) -> None:
     async def work(link: Link) -> None:
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(mqtt._IN_FLIGHT + 1):
+            for _ in range(3 * mqtt._IN_FLIGHT):
                 tasks.create_task(link.publish("up", b"x"))
 
-    with pytest.raises(ExceptionGroup) as found:
-        linked(at(broker.port), work)
-    assert found.value.subgroup(LinkLost) is not None
+    linked(at(broker.port), work)
+    assert len(broker.received("up")) == 3 * mqtt._IN_FLIGHT
+
+
+def test_what_the_broker_does_not_take_at_once_waits_for_a_receipt() -> None:
+    heard: list[bytes] = []
+
+    def one_at_a_time(line: socket.socket) -> None:
+        line.recv(1000)
+        line.sendall(bytes.fromhex("2006000003") + b"\x21\x00\x01")  # Receive Maximum 1
+        line.settimeout(0.3)
+        for _ in range(3):
+            heard.append(line.recv(1000))
+            with suppress(TimeoutError):
+                heard.append(line.recv(1000))
+            line.sendall(b"\x40\x02" + heard[-1][5:7])
+        line.recv(1000)
+
+    async def work(link: Link) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(link.publish("t", b"x"))
+
+    with scripted(one_at_a_time) as port:
+        linked(at(port), work)
+    assert [packet[0] for packet in heard] == [0x32] * 3
+
+
+def answered(code: int) -> Callable[[socket.socket], None]:
+    """A broker of MQTT 5 that takes packets up to 1000 bytes and answers a publish to topic t with a reason."""
+
+    def script(line: socket.socket) -> None:
+        line.recv(1000)
+        line.sendall(bytes.fromhex("2008000005") + b"\x27\x00\x00\x03\xe8")
+        line.sendall(b"\x40\x04" + line.recv(1000)[5:7] + bytes([code, 0]))
+        line.recv(1000)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0x87, "the broker refuses t: not authorised: its access list must let the certificate of this node write"),
+        (0x97, "the broker refuses t: quota exceeded: raise this node's quota there"),
+        (0x99, "the broker refuses t: payload format invalid"),
+    ],
+)
+def test_a_message_that_the_broker_refuses_is_not_received_and_the_reason_is_told(code: int, words: str) -> None:
+    async def work(link: Link) -> None:
+        with pytest.raises(Declined, match=words):
+            await link.publish("t", b"x")
+        assert link.packet_bytes == 1000
+
+    with scripted(answered(code)) as port:
+        linked(at(port), work)
+
+
+@pytest.mark.parametrize("code", [0x00, 0x10])
+def test_a_message_is_received_even_if_nobody_listens_there(code: int) -> None:
+    async def work(link: Link) -> None:
+        await link.publish("t", b"x")
+
+    with scripted(answered(code)) as port:
+        linked(at(port), work)
+
+
+def test_what_a_connection_costs_is_known_also_after_it(broker: Mosquitto) -> None:
+    async def main() -> None:
+        async with connect(at(broker.port), client_id="n", will_topic=STATE, will=b"") as link:
+            begin = link.traffic_bytes
+            await link.publish("up", bytes(100_000))
+            cost = link.traffic_bytes
+        assert 0 < begin < 1500
+        assert 100_000 < cost - begin < 110_000
+        assert link.traffic_bytes == cost
+
+    asyncio.run(main())
 
 
 def test_two_hundred_connections_leave_nothing_behind(broker: Mosquitto) -> None:
@@ -304,7 +410,7 @@ def tls_broker(make_broker: Callable[..., Mosquitto], pki: Authority) -> Mosquit
 
 
 def over_tls(port: int, folder: Path, host: str = "127.0.0.1") -> Broker:
-    return Broker(host=host, tcp_port=port, tls=identity.tls_context(folder), timeout_s=5)
+    return Broker(host=host, tcp_port=port, tls=identity.tls_context(folder, lambda: (0, None)), timeout_s=5)
 
 
 def test_both_sides_prove_who_they_are(tls_broker: Mosquitto, pki: Authority) -> None:
@@ -334,8 +440,7 @@ def test_a_node_of_another_authority_hears_why(tls_broker: Mosquitto, pki: Autho
 
 
 def test_a_node_without_a_certificate_hears_why(tls_broker: Mosquitto, pki: Authority) -> None:
-    context = identity.tls_context(pki.folder)
-    bare = type(context)(context.protocol)
+    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     bare.load_verify_locations(str(pki.path))
     broker = Broker(host="127.0.0.1", tcp_port=tls_broker.port, tls=bare, timeout_s=5)
     assert failure(broker).startswith("the broker refuses this node's certificate:")

@@ -2,12 +2,9 @@
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,248 +12,35 @@ import aiomqtt
 import pytest
 
 from agent.errors import LinkLost
-from agent.mqtt import Broker, Link
-from agent.seal import Moment, Sealer
-from agent.spool.disk import Disk
-from agent.spool.keeper import Keeper
-from agent.spool.spool import Facts, Settings
-from agent.spool.writer import Writer
+from agent.mqtt import Broker, Link, Wire, _Client
+from agent.seal import Moment
+from agent.session import Session, Waits
+from agent.spool.keeper import Receipt
 from agent.sync import Held, Timing
-from agent.uplink import Uplink, Waits, Who
-from agent.wire import batch, topics
 from agent.wire.ack import Ack, Range, Refused, Settled, sign_ack
 from agent.wire.batch import NO_HASH, Stream
-from agent.wire.hello import Hello, decode_hello
-from agent.wire.keys import Signer, Verifier
+from agent.wire.keys import Signer
 from agent.wire.senml import Row
 from drivers.backoff import Backoff
 from tests.agent.conftest import Mosquitto
+from tests.agent.uplink_rig import (
+    BOOT,
+    CENTER_UTC_MS,
+    CITY,
+    NODE,
+    TELEMETRY,
+    Node,
+    Rig,
+    centered,
+    open_spool,
+    rig,
+    told,
+    until,
+)
 
 pytestmark = pytest.mark.broker
 
-CITY, NODE = "bandung", "dago-01"
-BOOT = b"b" * 16
-STATE = topics.state(CITY, NODE)
-CENTER_UTC_MS = 1_800_000_000_000
-QUICK = Timing(resend_s=0.2, resend_most_s=0.4, progress_s=30)
-TELEMETRY = Stream.TELEMETRY
-
-Key = tuple[bytes, Stream]
-
-
-async def until(condition: Callable[[], bool], what: str = "it", within_s: float = 8) -> None:
-    end_s = asyncio.get_running_loop().time() + within_s
-    while not condition():
-        assert asyncio.get_running_loop().time() < end_s, f"{what} did not come"
-        await asyncio.sleep(0.005)
-
-
-@dataclass
-class Center:
-    """Stores what comes; answers only when it is told to, unless `honest`."""
-
-    client: aiomqtt.Client
-    signer: Signer
-    honest: bool = True
-    hellos: list[Hello] = field(default_factory=list)
-    seen: Counter[bytes] = field(default_factory=Counter)
-    order: list[tuple[str, int]] = field(default_factory=list)
-    states: list[bool] = field(default_factory=list)
-    chains: dict[Key, dict[int, bytes]] = field(default_factory=dict)
-
-    @property
-    def nonce(self) -> bytes:
-        return self.hellos[-1].nonce
-
-    async def run(self) -> None:
-        async for message in self.client.messages:
-            assert isinstance(message.payload, bytes)
-            what = message.topic.value.removeprefix(f"gardu/v1/{CITY}/{NODE}/")
-            if what == "state":
-                self.states.append(json.loads(message.payload)["online"])
-            elif what == "up/hello":
-                self.hear(decode_hello(message.payload))
-                if self.honest and self.hellos[-1].page == self.hellos[-1].pages:
-                    await self.say(self.ack(answers_hello=True))
-            else:
-                self.store(what, message.payload)
-                if self.honest and self.hellos and not len(self.client.messages):
-                    await self.say(self.ack())
-
-    def hear(self, hello: Hello) -> None:
-        self.hellos.append(hello)
-
-    def store(self, what: str, message: bytes) -> None:
-        sign1, _ = batch.split(message)
-        header = batch.peek(message)
-        self.seen[batch.hash_of(sign1)] += 1
-        self.order.append((what.removeprefix("up/"), header.n))
-        self.chains.setdefault((header.run, header.stream), {})[header.n] = batch.hash_of(sign1)
-
-    def settled(self, key: Key) -> Settled:
-        has = self.chains.get(key, {})
-        n = 0
-        while n + 1 in has:
-            n += 1
-        above = tuple(Range(first=m, last=m, hash=has[m]) for m in sorted(has) if m > n)
-        return Settled(run=key[0], stream=key[1], n=n, hash=has.get(n, NO_HASH), ranges=above)
-
-    def ack(self, *, answers_hello: bool = False) -> Ack:
-        named = {(chain.run, chain.stream) for hello in self.hellos for chain in hello.chains}
-        return Ack(
-            nonce=self.nonce,
-            settled=tuple(self.settled(key) for key in sorted(named | set(self.chains))),
-            center_utc_ms=CENTER_UTC_MS,
-            window_bytes=256 * 1024,
-            rate_bytes_per_s=0,
-            answers_hello=answers_hello,
-        )
-
-    async def say(self, ack: Ack, *, city: str = CITY, node: str = NODE, signer: Signer | None = None) -> None:
-        await self.say_bytes(sign_ack(ack, city=city, node=node, signer=signer or self.signer))
-
-    async def say_bytes(self, payload: bytes) -> None:
-        await self.client.publish(topics.ack(CITY, NODE), payload, qos=1)
-
-
-@contextlib.asynccontextmanager
-async def centered(port: int, signer: Signer, *, honest: bool = True) -> AsyncIterator[Center]:
-    async with aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5) as client:
-        client.pending_calls_threshold = 1000
-        center = Center(client, signer, honest=honest)
-        for topic in topics.center_filters(CITY):
-            await client.subscribe(topic, qos=1)
-        task = asyncio.create_task(center.run())
-        try:
-            yield center
-        finally:
-            while not task.done():  # the library may swallow a cancellation
-                task.cancel()
-                await asyncio.wait([task], timeout=0.1)
-            if not task.cancelled() and not isinstance(task.exception(), aiomqtt.MqttError):
-                task.result()
-
-
-class Node:
-    """A spool in its thread and the uplink over it."""
-
-    def __init__(
-        self,
-        folder: Path,
-        port: int,
-        center: Signer,
-        *,
-        timing: Timing = QUICK,
-        waits: Waits | None = None,
-        version_5: bool = True,
-        timeout_s: float = 5,
-    ) -> None:
-        self.run = os.urandom(16)
-        self.signer = Signer(b"n" * 32)
-        self.spool = open_spool(folder, self.run, self.signer)
-        self.writer = Writer(self.spool, asyncio.get_running_loop())
-        self.writer.start()
-        self.online: list[bool] = []
-        self.backoffs: list[bool] = []
-        self.center_utc_ms: list[int] = []
-        self.alive = 0
-        self.uplink = Uplink(
-            Who(
-                city=CITY,
-                node=NODE,
-                run=self.run,
-                boot=BOOT,
-                since_boot_ms=1,
-                version="0",
-                center=[Verifier(center.public)],
-            ),
-            Broker(host="127.0.0.1", tcp_port=port, tls=None, version_5=version_5, timeout_s=timeout_s),
-            self.writer,
-            timing,
-            backoff=self._backoff,
-            random=os.urandom,
-            online=self.online.append,
-            center_says=self.center_utc_ms.append,
-            waits=waits,
-        )
-        self.boot_ms = 1000
-        self.task: asyncio.Task[None] | None = None
-
-    def _backoff(self, spread: bool) -> Backoff:  # noqa: FBT001 - the shape of a callback
-        self.backoffs.append(spread)
-        return Backoff(base_s=0.02, cap_s=0.05, random=lambda: 1.0)
-
-    def _beat(self) -> None:
-        self.alive += 1
-
-    def start(self, *, spread: bool = False) -> None:
-        self.task = asyncio.create_task(self.uplink.run(self._beat, spread=spread))
-
-    async def take(self, count: int = 1, stream: Stream = TELEMETRY) -> None:
-        """Make batches of one row each; with the first one of a stream the start record leaves too."""
-        for _ in range(count):
-            self.boot_ms += 10
-            row = Row(path="air/pm2_5", unit="ug/m3", boot_ms=self.boot_ms, value=1.5, flags=())
-            moment = Moment(boot=BOOT, boot_ms=self.boot_ms)
-            refs = await self.writer.call(
-                lambda spool, row=row, moment=moment: spool.commit(  # type: ignore[misc]  # mypy: default arguments
-                    {stream: [row]}, moment=moment, seal=frozenset({stream})
-                )
-            )
-            self.uplink.stored(refs)
-
-    async def held(self, stream: Stream = TELEMETRY) -> Held:
-        every = await self.writer.call(lambda spool: spool.held())
-        return next(one for one in every if (one.run, one.stream) == (self.run, stream))
-
-    async def settled(self) -> int:
-        return (await self.held()).settled
-
-    async def stop(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                async with asyncio.timeout(5):
-                    await self.task
-
-
-def open_spool(folder: Path, run: bytes, signer: Signer) -> Keeper:
-    spool = Keeper(Disk(folder), Sealer(city=CITY, node=NODE, run=run, signer=signer), Settings(free_disk=0), Facts())
-    spool.open()
-    return spool
-
-
-@dataclass
-class Rig:
-    node: Node
-    center: Center
-    broker: Mosquitto
-
-
-@contextlib.asynccontextmanager
-async def rigged(broker: Mosquitto, folder: Path, *, honest: bool = True, **options: object) -> AsyncIterator[Rig]:
-    signer = Signer(b"c" * 32)
-    async with centered(broker.port, signer, honest=honest) as center:
-        node = Node(folder / "spool", broker.port, signer, **options)  # type: ignore[arg-type]  # of Node's own
-        try:
-            yield Rig(node, center, broker)
-        finally:
-            broker.thaw()
-            await node.stop()
-            await node.writer.stop()
-
-
-def rig(broker: Mosquitto, folder: Path, work: Callable[[Rig], Coroutine[None, None, None]], **options: object) -> None:
-    async def main() -> None:
-        async with rigged(broker, folder, **options) as made:  # type: ignore[arg-type]  # of Node's own
-            await work(made)
-
-    asyncio.run(main())
-
-
-def told(caplog: pytest.LogCaptureFixture, text: str) -> int:
-    return sum(text in record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING)
-
+OTHER = b"o" * 16
 
 # -- the whole way ----------------------------------------------------------------------------------------------------
 
@@ -320,7 +104,7 @@ def test_a_batch_that_went_bad_on_disk_holds_up_no_other(broker: Mosquitto, tmp_
 
 def spoil(folder: Path) -> None:
     """Flip a byte of the first batch in the only segment."""
-    (segment,) = folder.iterdir()
+    (segment,) = folder.glob("*-telemetry-*")
     data = bytearray(segment.read_bytes())
     data[data.index(b"bandung/dago-01", 100) + 3] ^= 1
     segment.write_bytes(data)
@@ -559,6 +343,66 @@ def test_a_hello_without_an_answer_is_said_again(broker: Mosquitto, tmp_path: Pa
     rig(broker, tmp_path, work, honest=False, waits=Waits(beat_s=0.02, unanswered_s=0.1))
 
 
+# -- another run ------------------------------------------------------------------------------------------------------
+
+
+def test_another_run_gets_a_connection_of_its_own_at_once_and_the_old_one_ends_in_order(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async def work(rig: Rig) -> None:
+        rig.node.uplink._backoff = lambda _: Backoff(base_s=3600, cap_s=3600, random=lambda: 1.0)
+        rig.node.start()
+        await rig.node.take(2)
+        await until(lambda: rig.node.uplink.sync.backlog() == 0 and bool(rig.center.seen))
+        rig.node.uplink.stored(Receipt(run=OTHER, volatile=True))
+        await until(lambda: rig.center.hellos[-1].run == OTHER)
+        assert {chain.run for chain in rig.center.hellos[-1].chains} == {rig.node.run}
+        await until(lambda: rig.center.states == [True, False, True])
+        await until(lambda: rig.node.online == [True, False, True])
+        await rig.node.take()  # a receipt of the first run again
+        await until(lambda: rig.center.hellos[-1].run == rig.node.run)
+
+    rig(broker, tmp_path, work)
+    log = broker.log.read_text()
+    assert log.count("Received DISCONNECT from dago-01") == 3
+    assert f"as dago-01-{OTHER[:4].hex()}" in log
+
+
+def test_a_run_that_changes_while_a_connection_is_made_is_not_missed(broker: Mosquitto, tmp_path: Path) -> None:
+    async def work(rig: Rig) -> None:
+        connect = rig.node.uplink._connect
+
+        @contextlib.asynccontextmanager
+        async def slow(to: Broker, /, *, client_id: str, will_topic: str, will: bytes) -> AsyncIterator[Wire]:
+            async with connect(to, client_id=client_id, will_topic=will_topic, will=will) as link:
+                rig.node.uplink.stored(Receipt(run=OTHER))
+                yield link
+
+        rig.node.uplink._connect = slow
+        rig.node.start()
+        await until(lambda: bool(rig.center.hellos) and rig.center.hellos[-1].run == OTHER)
+        await until(lambda: rig.node.online[-1:] == [True])
+
+    rig(broker, tmp_path, work)
+
+
+def test_a_connection_offers_what_the_disk_holds_then_whatever_was_known_before(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async def work(rig: Rig) -> None:
+        rig.node.uplink._backoff = lambda _: Backoff(base_s=0.01, cap_s=0.01, random=lambda: 1.0, first_spread_s=0.3)
+        await rig.node.take(2)
+        rig.node.start(spread=True)
+        await until(lambda: rig.node.alive > 0)
+        for n in (1, 2, 3):
+            rig.node.uplink.sync.missing((rig.node.run, TELEMETRY, n))  # a card that could not be read for a while
+        assert rig.node.uplink.sync.backlog() == 0
+        await until(lambda: len(rig.center.seen) == 3)
+        await until(lambda: rig.node.uplink.sync.backlog() == 0)
+
+    rig(broker, tmp_path, work)
+
+
 # -- the link ---------------------------------------------------------------------------------------------------------
 
 
@@ -575,16 +419,14 @@ def test_state_is_retained_while_the_node_is_here_and_when_it_leaves(broker: Mos
     assert "Received DISCONNECT from dago-01" in broker.log.read_text()
 
 
-def test_a_node_that_is_stopped_while_it_greets_says_good_bye_too(broker: Mosquitto, tmp_path: Path) -> None:
+def test_a_node_that_is_stopped_while_it_greets_says_good_bye_too(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def work(rig: Rig) -> None:
-        release = asyncio.Event()
-        say = rig.node.uplink._say_hello
+        async def slow_hello(_: Session, __: Sequence[Held]) -> None:
+            await asyncio.Event().wait()
 
-        async def slow_hello(link: Link) -> None:
-            await release.wait()
-            await say(link)
-
-        rig.node.uplink._say_hello = slow_hello  # type: ignore[method-assign]  # a moment held still
+        monkeypatch.setattr(Session, "_say_hello", slow_hello)  # a moment held still
         rig.node.start()
         await until(lambda: rig.center.states == [True])
         await rig.node.stop()
@@ -741,19 +583,17 @@ def open_files() -> int:
     return len([*Path("/proc/self/fd").iterdir()])
 
 
-def test_a_stop_in_the_moment_of_a_failure_still_stops(
-    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_in_the_moment_of_a_failure_still_stops(broker: Mosquitto, tmp_path: Path) -> None:
     @contextlib.asynccontextmanager
-    async def failing(_: Broker, *, client_id: str, **__: object) -> AsyncIterator[Link]:
+    async def failing(_: Broker, /, *, client_id: str, **__: object) -> AsyncIterator[Wire]:
         with pytest.raises(asyncio.CancelledError):
             await asyncio.sleep(60)
         if client_id:
             raise LinkLost("both at once")
-        yield Link(aiomqtt.Client("nowhere"))
+        yield Link(_Client("nowhere"))
 
     async def work(rig: Rig) -> None:
-        monkeypatch.setattr("agent.uplink.connect", failing)
+        rig.node.uplink._connect = failing
         rig.node.start()
         await asyncio.sleep(0.05)
         await rig.node.stop()
