@@ -71,6 +71,10 @@ class Mosquitto:
         self.frozen = False
         self._signal(signal.SIGCONT)
 
+    def reload(self) -> None:
+        """Let it read its access list again."""
+        self._signal(signal.SIGHUP)
+
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         if self._process is not None:

@@ -24,7 +24,7 @@ def test_a_whole_folder_makes_an_identity(keys: Path) -> None:
     found = load(keys)
     assert found.signer.public == Signer(b"n" * 32).public
     assert [one.public for one in found.center] == [Signer(b"c" * 32).public]
-    assert tls_context(keys).check_hostname
+    assert tls_context(keys, lambda: (0, None)).check_hostname
 
 
 SIGNING = ("signing.pem", "center.pem")
@@ -33,7 +33,7 @@ TLS = ("ca.crt", "tls.crt", "tls.key")
 
 def complaint(keys: Path, name: str) -> str:
     with pytest.raises(KeyFileError) as found:
-        load(keys) if name in SIGNING else tls_context(keys)
+        load(keys) if name in SIGNING else tls_context(keys, lambda: (0, None))
     return str(found.value)
 
 

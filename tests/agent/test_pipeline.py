@@ -12,7 +12,7 @@ from agent.pipeline import Pipeline, Watched
 from agent.quality import Judge, SensorRules
 from agent.wire.batch import Stream
 from agent.wire.senml import TEXT_BYTES, Row, pack
-from drivers.driver import Channel, Event, Identified, Problem, Rejected, Send
+from drivers.driver import Channel, Event, Identified, Problem, Rejected, Send, TimeSeen
 from drivers.reading import Quality, Reading
 
 SECOND = 1_000_000_000
@@ -23,6 +23,7 @@ RULE = Rule(name="debu", sensor="air", channel="pm2_5", unit="ug/m3", levels=(("
 class Rig:
     kept: list[tuple[Row, Stream]] = field(default_factory=list)
     told: list[Reading] = field(default_factory=list)
+    times: list[TimeSeen] = field(default_factory=list)
     now_ns: int = 1000 * SECOND
     stale_after_s: float = 60.0
 
@@ -35,6 +36,7 @@ class Rig:
             keep=lambda row, stream: self.kept.append((row, stream)),
             publish=self.told.append,
             boot_ns=lambda: self.now_ns,
+            hears_time=self.times.append,
         )
 
     def take(self, value: float | str, *, channel: str = "pm2_5", unit: str = "ug/m3") -> None:
@@ -59,6 +61,16 @@ def test_a_reading_becomes_a_row_of_telemetry_and_is_published() -> None:
             Row(path="air/other", unit="ug/m3", boot_ms=1_002_000, value=7, flags=()),
         ]
         assert [reading.value for reading in rig.told if reading.sensor == "air"][0::2] == [12.5, 7]
+
+    in_loop(work)
+
+
+def test_the_time_that_a_unit_tells_goes_to_the_clock_and_is_no_row() -> None:
+    async def work() -> None:
+        rig = Rig()
+        seen = TimeSeen(sensor="pos", boot_ns=5, utc_ms=7, uncertainty_ms=1)
+        rig.pipeline.take(seen)
+        assert (rig.times, rig.kept) == ([seen], [])
 
     in_loop(work)
 

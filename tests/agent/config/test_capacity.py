@@ -15,6 +15,7 @@ SPOOL = Spool(
     alarm_cap_bytes=2000,
     free_disk_bytes=0,
     segment_bytes=1000,
+    memory_bytes=1000,
 )
 
 

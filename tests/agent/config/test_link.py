@@ -112,3 +112,18 @@ def test_times_that_stand_the_wrong_way_round_are_told(
 ) -> None:
     (problem,) = check_alone(f'{TOP}url = "mqtts://center"\n{text}\n').problems
     assert (problem.line, problem.column, problem.what) == (line, column, what)
+
+
+@pytest.mark.parametrize(
+    ("text", "quota", "reserve"),
+    [("", None, 0.1), ('monthly_quota = "500 MB"', 500_000_000, 0.1), ('quota_reserve = "25 %"', None, 0.25)],
+)
+def test_a_quota_stands_as_a_size_and_a_share(check_alone: Check, text: str, quota: int | None, reserve: float) -> None:
+    config = check_alone(f'{TOP}url = "mqtts://center"\n{text}\n').config
+    assert config is not None
+    assert (config.center.quota_bytes, config.center.quota_reserve) == (quota, reserve)
+
+
+def test_a_reserve_that_leaves_nothing_is_told(check_alone: Check) -> None:
+    (problem,) = check_alone(f'{TOP}url = "mqtts://center"\nquota_reserve = "95 %"\n').problems
+    assert (problem.what, problem.allowed) == ('"quota_reserve" is out of range', "a share from 0 % to 90 %")

@@ -83,6 +83,8 @@ def test_the_smallest_configuration_has_every_default(check: Check) -> None:
         first_spread_s=60,
         progress_within_s=300,
         keepalive_s=60,
+        quota_bytes=None,
+        quota_reserve=0.1,
     )
     assert config.spool == Spool(
         folder="/var/lib/gardu/spool",
@@ -91,6 +93,7 @@ def test_the_smallest_configuration_has_every_default(check: Check) -> None:
         alarm_cap_bytes=16_777_216,
         free_disk_bytes=67_108_864,
         segment_bytes=1_048_576,
+        memory_bytes=4_194_304,
     )
     assert config.seal == Seal(live_s=10, metered_s=60, offline_s=600, rows=500, plain_bytes=65_536, empty_after_s=60)
     assert config.host == Host(enabled=True, every_s=10, disks=("/",), interfaces=None)

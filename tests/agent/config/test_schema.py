@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[3] / "config"
 TEXT = (FOLDER / "agent.toml").read_text(encoding="utf-8")
 _LINE = re.compile(r"#?(\[[a-z_.]+\]|[a-z_]+ = )")
 _OF_A_DRIVER = {"sensor.NAME": {"mount_height"}}
-_UNITS = {"time": "s", "size": "B"}
+_UNITS = {"time": "s", "size": "B", "share": "1"}
 
 KEYS = [(section, key) for section, keys in SECTIONS.items() for key in keys if key.kind != "table"]
 
