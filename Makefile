@@ -4,12 +4,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-system check bench lock
+.PHONY: help install demo test test-system test-faults check bench lock
 
 # Debian keeps mosquitto in sbin, which is not on the PATH of an ordinary account.
 export PATH := $(PATH):/usr/sbin
 bin := .venv/bin
 ARGS ?=
+FULL ?=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,17 +27,21 @@ test: ## format, lint, types, import contracts and the tests
 	$(bin)/ruff check .
 	$(bin)/mypy
 	$(bin)/lint-imports --no-logo
-	$(bin)/pytest -m "not campaign" $(ARGS)
+	$(bin)/pytest -m "not campaign and not faults" $(ARGS)
 
 test-system: ## campaigns: 60 kills under load, noise, forgeries, cuts; GARDU_KILLS, GARDU_SEED choose
 	@scripts/setup.sh test
 	GARDU_KILLS=$${GARDU_KILLS:-60} $(bin)/pytest -m campaign -rP $(ARGS)
 
+test-faults: ## power cuts and fault campaigns, a tenth; FULL=1 runs all, writes tests/faults/RESULTS.md; GARDU_SEED repeats
+	@scripts/setup.sh faults
+	FULL=$(FULL) $(bin)/pytest -m faults -rP $(ARGS)
+
 check: ## what must hold before a commit, without the tests
 	@scripts/setup.sh test
 	@$(bin)/pre-commit run --all-files
 
-bench: ## measure against the budgets, write benchmarks/RESULTS.md
+bench: ## measure against the budgets, 12 min, write benchmarks/RESULTS.md; ARGS="--frozen 900 --peers" for all
 	@scripts/setup.sh test
 	@$(bin)/python -m benchmarks $(ARGS)
 

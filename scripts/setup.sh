@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv ready: `setup.sh demo` for `make demo`, `setup.sh test` for everything.
+# Makes .venv ready: `setup.sh demo` for `make demo`, `setup.sh test` for everything, `setup.sh faults` for that and
+# what power cuts under a file system need.
 # Does nothing when nothing changed. Installs Debian packages that are missing when it runs as root, else names them.
 # Speaks on stderr only: stdout belongs to the program that make starts afterwards.
 set -euo pipefail
@@ -9,8 +10,8 @@ cd -P "$(dirname "$0")/.."
 level=${1:-test}
 venv=.venv
 case $level in
-  demo | test) ;;
-  *) echo "usage: setup.sh demo|test"; exit 2 ;;
+  demo | test | faults) ;;
+  *) echo "usage: setup.sh demo|test|faults"; exit 2 ;;
 esac
 
 say() { echo "setup: $*"; }
@@ -44,6 +45,17 @@ if [ -z "$python" ]; then
     exit 1
   }
   python=python3
+fi
+
+if [ "$level" = faults ]; then
+  # Only root may attach loop devices; anyone else runs the group without them, and it says so.
+  if [ "$(id -u)" = 0 ]; then
+    missing=()
+    command -v mkfs.ext4 >/dev/null && command -v e2fsck >/dev/null || missing+=(e2fsprogs)
+    command -v losetup >/dev/null || missing+=(mount)
+    [ ${#missing[@]} = 0 ] || packages "${missing[@]}"
+  fi
+  level=test
 fi
 
 if [ "$level" = test ]; then

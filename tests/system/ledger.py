@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.spool import frames
 from agent.spool.frames import FrameKind, Mark
 from agent.wire.batch import Header, Kind, Stream, open_batch
-from agent.wire.bodies import Start, decode_start
+from agent.wire.bodies import Gap, Start, decode_gap, decode_start
 from agent.wire.keys import Verifier
 from agent.wire.senml import Row, Scalar
 
@@ -40,6 +40,9 @@ class Spooled:
         rows: Every row, from ROWS frames and from batches, with its value.
         batches: Every batch; each was verified.
         starts: Start records by run and stream.
+        rows_of: Identities of the rows of each batch.
+        gaps: Gap records.
+        copied: Batches that were copied forward.
         marks: The last mark of each chain.
         damaged: Segments with bad bytes before good ones.
         torn: Segments with a torn tail.
@@ -48,6 +51,9 @@ class Spooled:
     rows: dict[Identity, Scalar] = field(default_factory=dict)
     batches: dict[Name, Lying] = field(default_factory=dict)
     starts: dict[tuple[bytes, Stream], Start] = field(default_factory=dict)
+    rows_of: dict[Name, list[Identity]] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    copied: set[Name] = field(default_factory=set)
     marks: dict[tuple[bytes, Stream], Mark] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     torn: list[str] = field(default_factory=list)
@@ -83,7 +89,7 @@ def read(segments: Mapping[str, bytes], *, city: str, node: str, key: Verifier) 
     for text, data in segments.items():
         name = frames.parse_name(text)
         assert name is not None
-        scan = frames.scan(data)
+        scan = frames.scan(name, data)
         found.damaged += [text] if scan.damaged else []
         found.torn += [text] if scan.torn_bytes else []
         for frame in scan.frames:
@@ -91,7 +97,8 @@ def read(segments: Mapping[str, bytes], *, city: str, node: str, key: Verifier) 
                 case FrameKind.ROWS:
                     _add(found, name.run, name.stream, frames.decode_rows(frame.body)[1])
                 case FrameKind.BATCH | FrameKind.COPY:
-                    _open(found, frames.message_of(frame), city, node, key)
+                    batch = _open(found, frames.message_of(frame), city, node, key)
+                    found.copied |= {batch} if frame.kind == FrameKind.COPY else set()
                 case FrameKind.MARK:
                     mark = frames.decode_mark(frame.body)
                     found.marks[mark.run, mark.stream] = mark
@@ -102,26 +109,34 @@ def read(segments: Mapping[str, bytes], *, city: str, node: str, key: Verifier) 
 
 def is_kept(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> bool:
     """Tell whether all that was whole is still there, byte by byte; a segment that held only its head may go."""
-    for name, data in before.items():
-        scan = frames.scan(data)
-        if not now.get(name, b"").startswith(data[: scan.end]) or name not in now:
+    for text, data in before.items():
+        name = frames.parse_name(text)
+        assert name is not None
+        scan = frames.scan(name, data)
+        if not now.get(text, b"").startswith(data[: scan.end]) or text not in now:
             return all(frame.kind == FrameKind.HEAD for frame in scan.frames)
     return True
 
 
-def _open(found: Spooled, message: bytes, city: str, node: str, key: Verifier) -> None:
+def _open(found: Spooled, message: bytes, city: str, node: str, key: Verifier) -> Name:
     batch = open_batch(message, city=city, node=node, find_key={key.kid: key}.get)
     header = batch.header
     found.batches[header.run, header.stream, header.n] = Lying(header=header, hash=batch.hash, message=message)
     if header.kind is Kind.START:
         found.starts[header.run, header.stream] = decode_start(batch.plain)
-    _add(found, header.origin or header.run, header.stream, batch.rows)
+    if header.kind is Kind.GAP:
+        found.gaps.append(decode_gap(batch.plain))
+    rows = _add(found, header.origin or header.run, header.stream, batch.rows)
+    name = header.run, header.stream, header.n
+    found.rows_of[name] = rows
+    return name
 
 
-def _add(found: Spooled, run: bytes, stream: Stream, rows: list[Row] | tuple[Row, ...]) -> None:
-    for row in rows:
-        identity = (run.hex(), stream.name.lower(), row.path, row.boot_ms)
+def _add(found: Spooled, run: bytes, stream: Stream, rows: list[Row] | tuple[Row, ...]) -> list[Identity]:
+    added = [(run.hex(), stream.name.lower(), row.path, row.boot_ms) for row in rows]
+    for identity, row in zip(added, rows, strict=True):
         assert found.rows.setdefault(identity, row.value) == row.value, f"two values of {identity}"
+    return added
 
 
 def center_rows(store: Path, node: str) -> dict[Identity, Scalar]:
@@ -149,6 +164,18 @@ def center_hashes(store: Path) -> list[bytes]:
         return [row[0] for row in view.execute("SELECT hash FROM batches ORDER BY id")]
 
 
+def stored(store: Path, *, city: str, node: str, key: Verifier) -> Spooled:
+    """Open every batch that the center has of a node."""
+    query = (
+        "SELECT message FROM batches JOIN chains ON chain = chains.id WHERE city = ? AND node = ? ORDER BY batches.id"
+    )
+    found = Spooled()
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as view:
+        for (message,) in view.execute(query, (city, node)):
+            _open(found, message, city, node, key)
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audited:
     """The verdict of ``gardu-center audit --json``."""
@@ -159,6 +186,7 @@ class Audited:
     of_no_node: Mapping[str, int]
     alarms: list[Mapping[str, object]]
     clean: Mapping[str, set[bool | None]]
+    findings: list[str]
 
     @property
     def verdict(self) -> tuple[int, ...]:
@@ -180,9 +208,10 @@ def audit(store: Path, node: str) -> Audited:
         of_no_node=told["of_no_node"],
         alarms=own["alarms"],
         clean=clean,
+        findings=[finding for line in own["lines"] for finding in line["findings"]],
     )
 
 
 def _center(*words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "center.cli.main", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)

@@ -33,7 +33,7 @@ VANDAL_RULES = f"user {VANDAL}\ntopic readwrite gardu/#\n"
 
 _STEADY_S = 1.5
 """Longer than rows wait in memory: what has been equal for so long stays equal."""
-_TIMERS = """\
+TIMERS = """\
 [center]
 url = "{url}"
 resend_after = "1 s"
@@ -163,10 +163,24 @@ class Town:
         context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
         return context
 
-    def fit(self, sensors: Mapping[str, tuple[Simulator, str]], more: str = "") -> None:
-        """Plug units in and write the node's configuration: what each is, and what else it says."""
+    def fit(
+        self,
+        sensors: Mapping[str, tuple[Simulator, str]],
+        more: str = "",
+        *,
+        timers: str = TIMERS,
+        port: int | None = None,
+    ) -> None:
+        """Plug units in and write the node's configuration: what each is, and what else it says.
+
+        Args:
+            sensors: Unit and section of each, by name.
+            more: Further sections.
+            timers: How often and how much, with places for ``url`` and ``spool``.
+            port: Where the node finds the broker, when there is something in between.
+        """
         text = f'node = "{NODE}"\ncity = "{CITY}"\n'
-        text += _TIMERS.format(url=f"mqtts://localhost:{self.broker.port}", spool=self.spool)
+        text += timers.format(url=f"mqtts://localhost:{port or self.broker.port}", spool=self.spool)
         text += f'[keys]\nfolder = "{self.keys_of(NODE)}"\n[run]\nfolder = "{self.folder}"\n'
         for name, (unit, section) in sensors.items():
             link = self.folder / f"tty-{name}"
