@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE_KIB = 1024
+_KIB = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ def cost(pid: int) -> Cost:
     rss_kib = _status(Path(f"/proc/{pid}/status"), "VmRSS")
     threads = Path(f"/proc/{pid}/task").iterdir()
     switches = sum(_status(thread / "status", "voluntary_ctxt_switches") for thread in threads)
-    return Cost(rss_mb=rss_kib / _PAGE_KIB, cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS, switches=switches)
+    return Cost(rss_mb=rss_kib / _KIB, cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS, switches=switches)
 
 
 def _status(path: Path, key: str) -> int:

@@ -1,6 +1,6 @@
 """The yardstick: what many write first. Reads serial lines, publishes each reading as JSON with QoS 1 over TLS.
 
-Signs nothing, keeps nothing. Run as ``python yardstick.py HOST PORT KEYS LINE...``.
+Signs nothing, keeps nothing. Run as ``python yardstick.py HOST PORT KEYS LINE...``; KEYS "-" means no TLS.
 """
 
 import json
@@ -13,7 +13,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 host, port, keys, *lines = sys.argv[1:]
 client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="yardstick")
-client.tls_set(f"{keys}/ca.crt", f"{keys}/tls.crt", f"{keys}/tls.key")
+if keys != "-":
+    client.tls_set(f"{keys}/ca.crt", f"{keys}/tls.crt", f"{keys}/tls.key")
 client.connect(host, int(port))
 client.loop_start()
 ports = [serial.Serial(line, 9600, timeout=0.05) for line in lines]
