@@ -7,35 +7,36 @@ import random
 import signal
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from agent import clock, identity
-from agent.alarms import Alarms, Rule, unknown_after
+from agent import clock, identity, settings
+from agent.alarms import Alarms
+from agent.belief import LAST_UTC_MS
+from agent.clock_files import ClockFiles
 from agent.config import model
 from agent.config.load import Parsed
 from agent.config.sensors import Fitted
-from agent.errors import SpoolError
-from agent.mqtt import Broker
 from agent.pipeline import Pipeline, Watched
 from agent.poll import own_port
-from agent.quality import Judge, SensorRules
+from agent.quality import Judge
 from agent.readings_socket import FILE, ReadingsSocket
 from agent.restarts import Restarts
 from agent.sdnotify import Notifier, Pulse
-from agent.seal import Limits, Pace, Sealer
+from agent.seal import Sealer
+from agent.session import Who
 from agent.spool.disk import Disk
-from agent.spool.intake import Intake, Plan
+from agent.spool.intake import Intake
 from agent.spool.keeper import Keeper, Receipt
-from agent.spool.spool import Facts, Settings
+from agent.spool.spool import Facts
 from agent.spool.writer import Writer
-from agent.sync import Timing
-from agent.uplink import Uplink, Who
+from agent.timekeeper import Timekeeper
+from agent.uplink import Uplink
 from agent.version import VERSION
 from agent.wire.batch import ID_BYTES
 from drivers.backoff import Backoff
 from drivers.bus import Bus
-from drivers.driver import Channel
+from drivers.io.rtc import since_epoch_s
 from drivers.io.serial_port import SerialPort
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class _Parts:
     intake: Intake
     uplink: Uplink
     socket: ReadingsSocket
+    timekeeper: Timekeeper
 
 
 async def run(parsed: Parsed, notifier: Notifier) -> None:
@@ -78,19 +80,20 @@ async def run(parsed: Parsed, notifier: Notifier) -> None:
 
     Raises:
         KeyFileError: a key is missing or wrong.
-        SpoolError: the spool's folder cannot be used.
     """
     config = parsed.config
     if config is None:
         raise ValueError("a configuration with errors cannot run")
     keys = identity.load(Path(config.keys_folder))
-    tls = identity.tls_context(keys.folder) if config.center.tls else None
     restarts = Restarts(Path(config.run_folder))
     restarts.begin()
-    wall = clock.WallClock(boot=clock.boot_id())
+    files = ClockFiles(Path(config.spool.folder).parent, Path(config.run_folder), clock.boot_id())
+    last_ms = identity.expires_ms(keys.folder) if config.center.tls else LAST_UTC_MS
+    wall = clock.WallClock(boot=clock.boot_id(), bounds=files.bounds(), last_ms=last_ms)
+    tls = identity.tls_context(keys.folder, wall.validity_ms) if config.center.tls else None
     sealer = Sealer(city=config.city, node=config.node, run=os.urandom(ID_BYTES), signer=keys.signer)
     facts = Facts(version=VERSION, config_hash=config.hash, config=config.redacted, restarts=restarts.before)
-    keeper = Keeper(Disk(Path(config.spool.folder)), sealer, _settings(config), facts)
+    keeper = Keeper(Disk(Path(config.spool.folder)), sealer, settings.spool(config), facts)
     keeper.open()
     writer = Writer(keeper, asyncio.get_running_loop())
     writer.start()
@@ -103,13 +106,13 @@ async def run(parsed: Parsed, notifier: Notifier) -> None:
         version=VERSION,
         center=keys.center,
     )
-    parts = _connect(config, parsed.fitted, who, writer, wall=wall, tls=tls, restarts=restarts)
+    parts = _connect(config, parsed.fitted, who, writer, wall=wall, files=files, tls=tls, restarts=restarts)
     log.info("run %s begins: node=%s/%s version=%s", who.run.hex(), config.city, config.node, VERSION)
     try:
         await _tasks(parts, notifier)
     finally:
         notifier.tell(STOPPING="1")
-        await _close(parts.intake, writer, wall)
+        await _close(parts.intake, writer)
         log.info("run %s ended", who.run.hex())
 
 
@@ -120,6 +123,7 @@ def _connect(
     writer: Writer,
     *,
     wall: clock.WallClock,
+    files: ClockFiles,
     tls: ssl.SSLContext | None,
     restarts: Restarts,
 ) -> _Parts:
@@ -128,27 +132,34 @@ def _connect(
     def stored(receipt: Receipt) -> None:
         if receipt.refs:
             restarts.left_something()
+        timekeeper.writes(receipt.run)
         uplink.stored(receipt)
 
-    intake = Intake(writer, plan=_plan(config), moment=wall.moment, stored=stored)
+    intake = Intake(writer, plan=settings.plan(config), moment=wall.moment, stored=stored)
     uplink = Uplink(
         who,
-        _broker(config.center, tls),
+        settings.broker(config.center, tls),
         writer,
-        _timing(config.center),
-        backoff=lambda spread: _backoff(config.center, spread=spread),
+        settings.timing(config.center),
+        backoff=lambda spread: settings.backoff(config.center, spread=spread),
         random=os.urandom,
+        moment=intake.now,
+        meter=settings.meter(config, wall.utc_ms),
         online=lambda up: intake.set_online(online=up),
         center_says=wall.center_says,
     )
+    timekeeper = Timekeeper(
+        wall, files, intake, durably=lambda work: writer.call(lambda _: work()), rtc_s=since_epoch_s
+    )
     socket = ReadingsSocket()
-    judge = Judge({one.sensor.name: _rules(one) for one in fitted})
+    judge = Judge({one.sensor.name: settings.rules(one) for one in fitted})
     pipeline = Pipeline(
         judge,
-        Alarms([_rule(alarm, fitted, config.host) for alarm in config.alarms]),
+        Alarms([settings.rule(alarm, fitted, config.host) for alarm in config.alarms]),
         keep=intake.take,
         publish=socket.publish,
         boot_ns=clock.boot_ns,
+        hears_time=wall.hears,
     )
     return _Parts(
         config=config,
@@ -159,17 +170,15 @@ def _connect(
         intake=intake,
         uplink=uplink,
         socket=socket,
+        timekeeper=timekeeper,
     )
 
 
-async def _close(intake: Intake, writer: Writer, wall: clock.WallClock) -> None:
-    """Write what waits, seal it and say that this run ended; a disk that refuses even that costs the word only."""
+async def _close(intake: Intake, writer: Writer) -> None:
+    """Write what waits, seal it and say that this run ended."""
     await intake.write(seal=False)
-    moment = wall.moment()
-    try:
-        await writer.call(lambda keeper: keeper.close(moment))
-    except SpoolError as error:
-        log.error("the end of the run is not on the disk: %s", error)  # noqa: TRY400 - weather, not a bug
+    moment = intake.now()
+    await writer.call(lambda keeper: keeper.close(moment))
     await writer.stop()
 
 
@@ -183,7 +192,8 @@ async def _tasks(parts: _Parts, notifier: Notifier) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(parts.pipeline.run())
-            ports = _Ports(group, parts, _buses(parts.fitted))
+            group.create_task(parts.timekeeper.run(pulse.task("time", _LATE_S)))
+            ports = _Ports(group, parts, settings.buses(parts.fitted))
             host = group.create_task(_host(parts)) if config.host.enabled else None
             group.create_task(parts.intake.run(pulse.task("spool", _LATE_S + config.spool.durable_within_s)))
             group.create_task(parts.uplink.run(pulse.task("uplink", _UPLINK_LATE_S), spread=_is_fresh_boot()))
@@ -279,112 +289,6 @@ async def _watch(ports: _Ports, pulse: Pulse, notifier: Notifier) -> None:
         if not late:
             notifier.tell(WATCHDOG="1")
         await asyncio.sleep(_BEAT_S if notifier.watchdog_s is None else min(_BEAT_S, notifier.watchdog_s / 3))
-
-
-# -- configuration to parts -------------------------------------------------------------------------------------------
-
-
-def _buses(fitted: tuple[Fitted, ...]) -> dict[str, list[Fitted]]:
-    buses: dict[str, list[Fitted]] = {}
-    for one in fitted:
-        if one.port is not None and one.driver is not None:
-            buses.setdefault(one.port.name, []).append(one)
-    return buses
-
-
-def _every_s(one: Fitted) -> float:
-    return one.sensor.every_s or one.info.every_s
-
-
-def _rules(one: Fitted) -> SensorRules:
-    info = one.info
-    return SensorRules(
-        channels={channel.name: _override(channel, one.sensor) for channel in info.channels},
-        warmup_s=info.warmup_s,
-        stale_after_s=max(info.stale_after_s, 3 * _every_s(one)),
-        confirm=info.confirm,
-        integrity=info.integrity,
-    )
-
-
-def _override(channel: Channel, sensor: model.Sensor) -> Channel:
-    found = sensor.channels.get(channel.name)
-    if found is None:
-        return channel
-    return replace(
-        channel,
-        low=channel.low if found.low is None else found.low,
-        high=channel.high if found.high is None else found.high,
-        max_step_per_s=channel.max_step_per_s if found.max_step_per_s is None else found.max_step_per_s,
-        stuck_after_s=channel.stuck_after_s if found.stuck_after_s is None else found.stuck_after_s,
-        zero=channel.zero if found.zero is None else found.zero,
-    )
-
-
-def _rule(alarm: model.Alarm, fitted: tuple[Fitted, ...], host: model.Host) -> Rule:
-    paces = {one.sensor.name: _every_s(one) for one in fitted}
-    every_s = paces.get(alarm.sensor, host.every_s)
-    return Rule(
-        name=alarm.name,
-        sensor=alarm.sensor,
-        channel=alarm.channel,
-        unit=alarm.unit,
-        levels=tuple((level.name, level.threshold) for level in alarm.levels),
-        falling=alarm.falling,
-        for_s=alarm.for_s,
-        hysteresis=alarm.hysteresis,
-        hold_off_s=alarm.hold_off_s,
-        unknown_is=alarm.unknown_is,
-        accept=alarm.accept,
-        unknown_after_s=unknown_after(alarm.for_s, every_s) if alarm.unknown_after_s is None else alarm.unknown_after_s,
-    )
-
-
-def _settings(config: model.Config) -> Settings:
-    spool, seal = config.spool, config.seal
-    return Settings(
-        alarm_cap=spool.alarm_cap_bytes,
-        telemetry_cap=spool.telemetry_cap_bytes,
-        free_disk=spool.free_disk_bytes,
-        segment=spool.segment_bytes,
-        limits=Limits(rows=seal.rows, plain_bytes=seal.plain_bytes),
-    )
-
-
-def _plan(config: model.Config) -> Plan:
-    seal = config.seal
-    pace = Pace(
-        live_s=seal.live_s, metered_s=seal.metered_s, offline_s=seal.offline_s, empty_after_s=seal.empty_after_s
-    )
-    return Plan(durable_within_s=config.spool.durable_within_s, pace=pace, metered=config.center.metered)
-
-
-def _timing(center: model.Center) -> Timing:
-    return Timing(
-        window_bytes=center.window_bytes,
-        resend_s=center.resend_after_s,
-        resend_most_s=center.resend_at_most_s,
-        progress_s=center.progress_within_s,
-    )
-
-
-def _broker(center: model.Center, tls: ssl.SSLContext | None) -> Broker:
-    return Broker(
-        host=center.host,
-        tcp_port=center.tcp_port,
-        tls=tls,
-        version_5=center.protocol == "5",
-        keepalive_s=round(center.keepalive_s),
-    )
-
-
-def _backoff(center: model.Center, *, spread: bool) -> Backoff:
-    return Backoff(
-        base_s=center.backoff_base_s,
-        cap_s=center.backoff_cap_s,
-        random=random.random,
-        first_spread_s=center.first_spread_s if spread else 0.0,
-    )
 
 
 def _is_fresh_boot() -> bool:

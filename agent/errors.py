@@ -17,5 +17,9 @@ class LinkLost(AgentError):  # noqa: N818 - the word of the field
     """The link to the broker is gone or was refused; the text names the reason."""
 
 
+class Declined(LinkLost):
+    """The broker took a message off the wire and refused it; the link itself stands. The text says what to do."""
+
+
 class SpoolError(AgentError):
     """The disk refuses what the spool asks of it."""

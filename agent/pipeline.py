@@ -10,7 +10,7 @@ from agent.poll import PortBus
 from agent.quality import Judge
 from agent.wire.batch import Stream
 from agent.wire.senml import TEXT_BYTES, Row
-from drivers.driver import Counters, Event, Identified, Problem, Rejected
+from drivers.driver import Counters, Event, Identified, Problem, Rejected, TimeSeen
 from drivers.reading import Reading
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ class Pipeline:
         alarms: Rules.
         keep: Takes rows for the spool.
         publish: Told of every reading, for whoever listens on this machine.
+        hears_time: Told what time a unit says it is.
         boot_ns: CLOCK_BOOTTIME in ns.
 
     Attributes:
@@ -41,12 +42,14 @@ class Pipeline:
         keep: Callable[[Row, Stream], None],
         publish: Callable[[Reading], None],
         boot_ns: Callable[[], int],
+        hears_time: Callable[[TimeSeen], None] = lambda _: None,
     ) -> None:
         self._judge = judge
         self._alarms = alarms
         self._keep = keep
         self._publish = publish
         self._boot_ns = boot_ns
+        self._hears_time = hears_time
         self._due_ns: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -68,6 +71,8 @@ class Pipeline:
                 self._rejected(event)
             case Identified():
                 log.info("sensor identified: sensor=%s identity=%r", event.sensor, event.identity)
+            case TimeSeen():
+                self._hears_time(event)
             case _:
                 pass
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "read": ("agent.cli.read", "take a sample of the sensors now"),
     "run": ("agent.cli.run", "run the agent (systemd does this)"),
     "driver": ("agent.cli.driver", "list, show, decode or simulate a sensor's driver"),
+    "clock": ("agent.cli.clock", "show what time is believed and why, or set it by hand"),
     "verify": ("agent.cli.verify", "prove batches or a whole spool offline"),
     "demo": ("agent.cli.demo", "show the whole of Gardu at work on this machine"),
     "version": ("agent.cli.version", "print the version and what it runs on"),

@@ -42,6 +42,8 @@ def read_center(node: Node | None, findings: Findings) -> Center:
         first_spread_s=section.seconds("first_spread"),
         progress_within_s=section.seconds("progress_within"),
         keepalive_s=section.seconds("keepalive"),
+        quota_bytes=section.optional_size("monthly_quota"),
+        quota_reserve=section.share("quota_reserve"),
     )
     resend = ("resend_after", center.resend_after_s), ("resend_at_most", center.resend_at_most_s)
     backoff = ("backoff_base", center.backoff_base_s), ("backoff_cap", center.backoff_cap_s)
@@ -60,6 +62,7 @@ def read_spool(node: Node | None, findings: Findings) -> Spool:
         alarm_cap_bytes=section.size("alarm_cap"),
         free_disk_bytes=section.size("free_disk"),
         segment_bytes=section.size("segment"),
+        memory_bytes=section.size("memory"),
     )
     least = _FEWEST_SEGMENTS * spool.segment_bytes
     for name, cap_bytes in (("telemetry_cap", spool.telemetry_cap_bytes), ("alarm_cap", spool.alarm_cap_bytes)):

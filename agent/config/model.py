@@ -28,6 +28,8 @@ class Center:
         first_spread_s: Time over which a city's nodes spread their first connection.
         progress_within_s: Acks must advance within this time.
         keepalive_s: Longest silence on the link.
+        quota_bytes: Most bytes a month, both ways; None means any.
+        quota_reserve: Share of it that only alarms may use.
     """
 
     url: str
@@ -45,6 +47,8 @@ class Center:
     first_spread_s: float
     progress_within_s: float
     keepalive_s: float
+    quota_bytes: int | None
+    quota_reserve: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,7 @@ class Spool:
         alarm_cap_bytes: Most disk for alarms.
         free_disk_bytes: Always left free.
         segment_bytes: Size of one file.
+        memory_bytes: Most memory for rows while the disk refuses them.
     """
 
     folder: str
@@ -66,6 +71,7 @@ class Spool:
     alarm_cap_bytes: int
     free_disk_bytes: int
     segment_bytes: int
+    memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

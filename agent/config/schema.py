@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["text", "name", "time", "size", "integer", "boolean", "texts", "table", "any"]
+Kind = Literal["text", "name", "time", "size", "share", "integer", "boolean", "texts", "table", "any"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +13,8 @@ class Key:
 
     Attributes:
         name: As it stands in TOML.
-        kind: ``text``; ``name`` (of a node, a city); ``time`` and ``size`` (text with a unit); ``integer``;
-            ``boolean``; ``texts`` (a list); ``table``; ``any`` (its own module checks it).
+        kind: ``text``; ``name`` (of a node, a city); ``time``, ``size`` and ``share`` (text with a unit);
+            ``integer``; ``boolean``; ``texts`` (a list); ``table``; ``any`` (its own module checks it).
         default: As it would stand in TOML; None means there is none.
         required: Nothing works without it.
         choices: Allowed texts; empty means any.
@@ -37,7 +37,7 @@ def _time(name: str, default: str | None, low: str, high: str, doc: str) -> Key:
     return Key(name=name, kind="time", default=default, low=low, high=high, doc=doc)
 
 
-def _size(name: str, default: str, low: str, high: str, doc: str) -> Key:
+def _size(name: str, default: str | None, low: str, high: str, doc: str) -> Key:
     return Key(name=name, kind="size", default=default, low=low, high=high, doc=doc)
 
 
@@ -77,6 +77,8 @@ _CENTER = (
     _time("first_spread", "60 s", "0 s", "1 h", "after a boot or a lost broker nodes connect spread over this time"),
     _time("progress_within", "5 min", "100 ms", "24 h", "acks must advance within this time, or the link is rebuilt"),
     _time("keepalive", "60 s", "1 s", "18 h", "longest silence on the link; MQTT keep alive"),
+    _size("monthly_quota", None, "1 MB", "100 GB", "most bytes a month both ways, all headers counted; without it any"),
+    Key(name="quota_reserve", kind="share", default="10 %", low="0 %", high="90 %", doc="part of it only for alarms"),
 )
 
 _SPOOL = (
@@ -86,6 +88,7 @@ _SPOOL = (
     _size("alarm_cap", "16 MiB", "32 KiB", "1024 GiB", "most disk for alarms"),
     _size("free_disk", "64 MiB", "0 B", "1024 GiB", "always left free for the rest of the machine"),
     _size("segment", "1 MiB", "16 KiB", "1 MiB", "size of one file of the log"),
+    _size("memory", "4 MiB", "256 KiB", "256 MiB", "most memory for rows while the disk refuses them"),
 )
 
 _SEAL = (

@@ -19,8 +19,8 @@ NAME_RULE = "a-z 0-9 _ -, starting with a letter or digit, at most 32"
 HOST = "host"
 """Sensor name of the probe of the node itself; no section may take it."""
 
-_UNITS = {"time": "s", "size": "B"}
-_NOUNS = {"time": "a time", "size": "a size"}
+_UNITS = {"time": "s", "size": "B", "share": "1"}
+_NOUNS = {"time": "a time", "size": "a size", "share": "a share"}
 
 
 class Section:
@@ -133,6 +133,15 @@ class Section:
     def size(self, name: str) -> int:
         """Return a size in bytes, or its default."""
         return int(self._amount(name) or 0)
+
+    def optional_size(self, name: str) -> int | None:
+        """Return a size in bytes; None when it is absent or bad and has no default."""
+        value = self._amount(name)
+        return None if value is None else int(value)
+
+    def share(self, name: str) -> float:
+        """Return a share of 1, or its default."""
+        return float(self._amount(name) or 0)
 
     def _amount(self, name: str) -> Decimal | None:
         key = self._keys[name]

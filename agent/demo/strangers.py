@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agent import identity
+from agent import clock, identity
 from agent.demo.errors import DemoError
 from agent.demo.scenario import CITY, NODE
 from agent.errors import LinkLost
@@ -23,7 +23,7 @@ def altered(spool: Path) -> bytes:
     for path in sorted(spool.glob("*.seg")):
         name = frames.parse_name(path.name)
         if name is not None and name.stream is Stream.TELEMETRY:
-            for frame in frames.scan(path.read_bytes()).frames:
+            for frame in frames.frames(name, path.read_bytes()):
                 if frame.kind == FrameKind.BATCH:
                     found = frames.message_of(frame)
     if found is None:
@@ -35,7 +35,8 @@ def altered(spool: Path) -> bytes:
 
 async def send(port: int, keys: Path, spool: Path, *, version_5: bool) -> None:
     """Publish it all on the node's own topic, under the node's own certificate: the worst place. Raises DemoError."""
-    broker = Broker(host="127.0.0.1", tcp_port=port, tls=identity.tls_context(keys), version_5=version_5)
+    tls = identity.tls_context(keys, lambda: (clock.wall_ms(), None))
+    broker = Broker(host="127.0.0.1", tcp_port=port, tls=tls, version_5=version_5)
     topic, will_topic = topics.up(CITY, NODE, "live"), topics.state(CITY, NODE)
     try:
         async with connect(broker, client_id="stranger", will_topic=will_topic, will=b"") as link:
