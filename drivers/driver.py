@@ -169,6 +169,23 @@ class Identified:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSeen:
+    """A unit that follows a true clock said what time it is.
+
+    Attributes:
+        sensor: Who.
+        boot_ns: CLOCK_BOOTTIME of the moment, in ns.
+        utc_ms: The same moment in UTC.
+        uncertainty_ms: Half width of what it may be off.
+    """
+
+    sensor: str
+    boot_ns: int
+    utc_ms: int
+    uncertainty_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a match found in the bytes since the request.
 
@@ -218,7 +235,7 @@ class Unanswered:
     request: bytes
 
 
-Event = Reading | Send | Ask | Rejected | Problem | Identified
+Event = Reading | Send | Ask | Rejected | Problem | Identified | TimeSeen
 
 
 class Driver(Protocol):

@@ -5,7 +5,7 @@ out depends only on the bytes, never on how they were cut. Memory is bounded, wo
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -113,20 +113,20 @@ class Noise:
 
 
 class FixedFrame:
-    """Frames of one length that begin with one of some marks and pass a check.
+    """Frames that begin with one of some marks, have the length of their mark and pass a check.
 
     Args:
         marks: Possible first bytes, all of one length.
-        length: Bytes in a frame.
+        length: Bytes in a frame; a mapping where each mark has its own.
         check: Says what is wrong with a frame of that length, None when nothing is.
     """
 
-    __slots__ = ("_buffer", "_check", "_length", "_mark", "_mark_bytes", "_noise")
+    __slots__ = ("_buffer", "_check", "_lengths", "_mark", "_mark_bytes", "_noise")
 
-    def __init__(self, marks: tuple[bytes, ...], length: int, check: Check) -> None:
+    def __init__(self, marks: tuple[bytes, ...], length: int | Mapping[bytes, int], check: Check) -> None:
         self._mark = re.compile(b"|".join(re.escape(mark) for mark in marks), re.DOTALL)
         self._mark_bytes = len(marks[0])
-        self._length = length
+        self._lengths = dict.fromkeys(marks, length) if isinstance(length, int) else dict(length)
         self._check = check
         self._buffer = b""
         self._noise = Noise()
@@ -139,14 +139,15 @@ class FixedFrame:
         while found := self._mark.search(buffer, at):
             self._noise.add(buffer[at : found.start()], out)
             at = found.start()
-            if len(buffer) - at < self._length:
+            length = self._lengths[found.group()]
+            if len(buffer) - at < length:
                 break
-            frame = buffer[at : at + self._length]
+            frame = buffer[at : at + length]
             fault = self._check(frame)
             self._noise.flush(out)
             if fault is None:
                 out.append(frame)
-                at += self._length
+                at += length
             else:
                 out.append(Dropped(reason=fault.reason, detail=fault.detail, raw=frame, count=1))
                 at += 1  # a good frame may start inside the bad one
@@ -161,7 +162,8 @@ class FixedFrame:
         """Give up what is held and return it as dropped."""
         out = self._noise.take()
         if self._buffer:
-            detail = f"{len(self._buffer)} of {self._length} bytes"
+            length = self._lengths.get(self._buffer[: self._mark_bytes], max(self._lengths.values()))
+            detail = f"{len(self._buffer)} of {length} bytes"
             out.append(
                 Dropped(reason="incomplete", detail=detail, raw=self._buffer[:_RAW_KEPT], count=len(self._buffer))
             )

@@ -1,6 +1,5 @@
 """All drivers by name. Nothing of a family is imported before one of its names is used. Pure."""
 
-import difflib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,20 +12,102 @@ if TYPE_CHECKING:
     from drivers.serial.profile import Profile
 
 _FAMILIES = {
+    "cctalk": "drivers.serial.cctalk",
+    "dsmr": "drivers.serial.dsmr",
+    "escpos": "drivers.serial.escpos",
+    "iec62056": "drivers.serial.iec62056",
     "line": "drivers.serial.line",
+    "maxbotix": "drivers.serial.maxbotix",
+    "mhz19": "drivers.serial.mhz19",
     "modbus": "drivers.serial.modbus",
+    "modem_at": "drivers.serial.modem_at",
     "nmea": "drivers.serial.nmea",
+    "plantower": "drivers.serial.plantower",
+    "rg15": "drivers.serial.rg15",
+    "sdi12": "drivers.serial.sdi12",
     "sds011": "drivers.serial.sds011",
     "ultrasonic": "drivers.serial.ultrasonic",
+    "ups_megatec": "drivers.serial.ups_megatec",
+    "ups_voltronic": "drivers.serial.ups_voltronic",
+    "vedirect": "drivers.serial.vedirect",
+    "windsonic": "drivers.serial.windsonic",
+    "wxt": "drivers.serial.wxt",
 }
 # Model names stand here too, so that finding one imports nothing but its own family. A test compares both lists.
 _MODELS = {
     **dict.fromkeys(("modbus_rtu",), "modbus"),
     **dict.fromkeys(("gnss", "gps", "nmea_gnss"), "nmea"),
     **dict.fromkeys(("sds018", "sds021"), "sds011"),
+    **dict.fromkeys(("dsmr_p1", "esmr_p1"), "dsmr"),
+    **dict.fromkeys(("escpos_status",), "escpos"),
+    **dict.fromkeys(("gill_windsonic",), "windsonic"),
+    **dict.fromkeys(("iec62056_21",), "iec62056"),
+    **dict.fromkeys(("modem_lte",), "modem_at"),
+    **dict.fromkeys(("vaisala_wxt_ascii",), "wxt"),
     **dict.fromkeys(
-        ("a01", "a01nyub", "a02", "a02yyuw", "dyp_a01", "dyp_a02", "dyp_me007ys", "jsn_sr04t", "me007ys"), "ultrasonic"
+        (
+            "a01",
+            "a01nyub",
+            "a02",
+            "a02yyuw",
+            "dyp_a01",
+            "dyp_a02",
+            "dyp_me007ys",
+            "jsn_sr04t",
+            "me007ys",
+            "dfrobot_sen0627",
+            "sen0627",
+        ),
+        "ultrasonic",
     ),
+    **dict.fromkeys(
+        (
+            "maxbotix_hrxl",
+            "maxbotix_xl",
+            "mb1220",
+            "mb7060",
+            "mb7070",
+            "mb7334",
+            "mb7344",
+            "mb7354",
+            "mb7360",
+            "mb7363",
+            "mb7364",
+            "mb7366",
+            "mb7367",
+            "mb7368",
+            "mb7369",
+            "mb7374",
+            "mb7380",
+            "mb7383",
+            "mb7384",
+            "mb7386",
+            "mb7387",
+            "mb7388",
+            "mb7389",
+        ),
+        "maxbotix",
+    ),
+    **dict.fromkeys(("mhz19b", "mhz19c", "mhz19d"), "mhz19"),
+    **dict.fromkeys(
+        (
+            "pms1003",
+            "pms3003",
+            "pms5003",
+            "pms5003s",
+            "pms5003st",
+            "pms5003t",
+            "pms6003",
+            "pms7003",
+            "pms9003",
+            "pmsa003",
+        ),
+        "plantower",
+    ),
+    **dict.fromkeys(("hydreon_rg15",), "rg15"),
+    **dict.fromkeys(("megatec_q1", "megatec_qs"), "ups_megatec"),
+    **dict.fromkeys(("voltronic_qpigs",), "ups_voltronic"),
+    **dict.fromkeys(("bmv", "bluesolar_mppt", "smartshunt", "smartsolar_mppt"), "vedirect"),
 }
 _PROFILES = "drivers.serial.profile"
 _DECODERS = {"modbus": "drivers.serial.modbus_decode"}  # where decoding needs what running does not
@@ -105,8 +186,9 @@ class Registry:
         """The profile of that name or with that model."""
         if name in self._texts:
             return self._load(name)
-        for profile in self._texts:
-            if name in self._load(profile).info.models:
+        for profile, text in self._texts.items():
+            # A profile that does not even hold the word costs no parsing and no memory.
+            if f'"{name}"' in text() and name in self._load(profile).info.models:
                 return self._load(profile)
         raise UnknownDriver(name, self._near(name))
 
@@ -120,6 +202,8 @@ class Registry:
         return known
 
     def _near(self, name: str) -> tuple[str, ...]:
+        import difflib  # noqa: PLC0415 - memory that only a mistyped name is worth
+
         models = (model for profile in self._texts for model in self._load(profile).info.models)
         known = (*_FAMILIES, *_MODELS, *self._texts, *models)
         return tuple(difflib.get_close_matches(name.lower(), known, n=3))

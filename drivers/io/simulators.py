@@ -12,11 +12,27 @@ from drivers.simulate.modbus import ModbusSimulator
 from drivers.simulate.simulator import Simulator
 
 _TALKERS = {
+    "cctalk": ("drivers.simulate.cctalk", "CcTalkSimulator"),
+    "dsmr": ("drivers.simulate.dsmr", "DsmrSimulator"),
+    "escpos": ("drivers.simulate.escpos", "EscPosSimulator"),
+    "iec62056": ("drivers.simulate.iec62056", "Iec62056Simulator"),
     "line": ("drivers.simulate.line", "LineSimulator"),
+    "maxbotix": ("drivers.simulate.maxbotix", "MaxbotixSimulator"),
+    "mhz19": ("drivers.simulate.mhz19", "Mhz19Simulator"),
+    "modem_at": ("drivers.simulate.modem_at", "ModemSimulator"),
     "nmea": ("drivers.simulate.nmea", "NmeaSimulator"),
+    "plantower": ("drivers.simulate.plantower", "PlantowerSimulator"),
+    "rg15": ("drivers.simulate.rg15", "Rg15Simulator"),
+    "sdi12": ("drivers.simulate.sdi12", "Sdi12Simulator"),
     "sds011": ("drivers.simulate.sds011", "Sds011Simulator"),
     "ultrasonic": ("drivers.simulate.ultrasonic", "UltrasonicSimulator"),
+    "ups_megatec": ("drivers.simulate.ups_megatec", "MegatecSimulator"),
+    "ups_voltronic": ("drivers.simulate.ups_voltronic", "VoltronicSimulator"),
+    "vedirect": ("drivers.simulate.vedirect", "VeDirectSimulator"),
+    "windsonic": ("drivers.simulate.windsonic", "WindSonicSimulator"),
+    "wxt": ("drivers.simulate.wxt", "WxtSimulator"),
 }
+_BY_MODEL = frozenset({"maxbotix", "plantower", "ultrasonic"})  # families whose models put other things on the wire
 
 
 def simulator(name: str, *, seed: int = 0, every_s: float = 1.0, drivers: Registry | None = None) -> Simulator:
@@ -36,7 +52,8 @@ def simulator(name: str, *, seed: int = 0, every_s: float = 1.0, drivers: Regist
     if info.family in _TALKERS:
         module, kind = _TALKERS[info.family]
         make: Callable[..., Simulator] = getattr(importlib.import_module(module), kind)
-        return make(seed=seed, every_s=every_s)
+        model = {"model": name} if info.family in _BY_MODEL else {}
+        return make(seed=seed, every_s=every_s, **model)
     line = info.line or Line()
     if any(option.required for option in info.options):
         return ModbusSimulator(unit=1, line=line, questions=(), seed=seed)

@@ -271,16 +271,22 @@ def build(
     Raises:
         OptionError: The unit's address or the pace cannot be used.
     """
-    channels: dict[str, Channel] = {}
-    for question in questions:
-        channels |= {field.channel.name: field.channel for field in question.fields}
     return Modbus(
         sensor,
-        info=paced(replace(info, channels=tuple(channels.values())), every_s),
+        info=paced(replace(info, channels=channels_of(questions)), every_s),
         questions=[addressed(question, given.integer("unit") or 1) for question in questions],
         timeout_s=given.quantity("timeout") or 0.3,
         gap_s=given.quantity("gap") or 0.005,
     )
+
+
+def channels_of(questions: Sequence[Question]) -> tuple[Channel, ...]:
+    """What questions deliver; those that are never asked deliver nothing."""
+    channels: dict[str, Channel] = {}
+    for question in questions:
+        if question.when != "decode":
+            channels |= {field.channel.name: field.channel for field in question.fields}
+    return tuple(channels.values())
 
 
 def addressed(question: Question, unit: int) -> Question:
@@ -316,8 +322,9 @@ def questions_in(given: Options) -> tuple[Question, ...]:
 
 
 def _block(function: int, fields: list[Field]) -> Question:
-    first = min(field.register for field in fields)
-    count = max(field.register + field.width for field in fields) - first
+    spans = [span for field in fields for span in field.spans]
+    first = min(register for register, _ in spans)
+    count = max(register + width for register, width in spans) - first
     most = MOST_BITS if function in BIT_FUNCTIONS else MOST_WORDS
     if count > most or first + count > 1 << 16:
         raise OptionError("registers", f"a block from register {first} over {count} is beyond what one request may ask")

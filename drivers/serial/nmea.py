@@ -5,6 +5,7 @@ Source: NMEA 0183 V4.11, sentences RMC, GGA, GLL and VTG; u-blox M8 protocol spe
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from drivers.driver import Channel, DriverInfo, Line, OptionValue
 from drivers.framing import Fault, LineFrame, xor8
@@ -15,6 +16,8 @@ from drivers.serial.stream import Said, Stream, Value
 
 _SENTENCE = re.compile(rb"\$([A-Z][A-Z0-9]{4})((?:,[\x20-\x23\x25-\x29\x2b\x2d-\x7e]*)+)\*([0-9A-Fa-f]{2})")
 _LONGEST = 160  # the standard says 82; receivers with many decimals go beyond
+_CLOCK = re.compile(r"(\d\d)(\d\d)(\d\d)(?:\.(\d{1,6}))?")
+_DATE = re.compile(r"(\d\d)(\d\d)(\d\d)")
 _DEGREES = re.compile(r"(\d{1,3})(\d\d(?:\.\d{1,12})?)")
 _NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{0,9})?")
 _DECIMALS = 7  # of a degree: 1 cm
@@ -103,7 +106,8 @@ def _rmc(field: list[str]) -> Said:
         values.append(Value(channel="speed", value=round(speed * _NM_M / _HOUR_S, 6), quality=quality))
     if (course := _number(field[7], "course")) is not None:
         values.append(Value(channel="course", value=course, quality=quality))
-    return Said(values=tuple(values), detail="" if values else "RMC without values")
+    utc_ms = _utc_ms(field[0], field[8]) if quality == GOOD else None
+    return Said(values=tuple(values), detail="" if values else "RMC without values", utc_ms=utc_ms)
 
 
 def _gga(field: list[str]) -> Said:
@@ -155,6 +159,18 @@ def _number(text: str, what: str) -> float | None:
     if not _NUMBER.fullmatch(text):
         raise _FieldError(f"{what} {text!r}")
     return float(text)
+
+
+def _utc_ms(clock: str, date: str) -> int | None:
+    """Time and date of a fix; None without a date, in a leap second and for what no calendar has."""
+    at, on = _CLOCK.fullmatch(clock), _DATE.fullmatch(date)
+    if at is None or on is None:
+        return None
+    try:
+        second = datetime(2000 + int(on[3]), int(on[2]), int(on[1]), int(at[1]), int(at[2]), int(at[3]), tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(second.timestamp()) * 1000 + int((at[4] or "").ljust(3, "0")[:3])
 
 
 def _position(field: list[str], quality: frozenset[Quality]) -> list[Value]:

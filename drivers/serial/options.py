@@ -1,9 +1,8 @@
 """Options of a driver: what the technician wrote, checked against what the driver declares."""
 
-import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from drivers.driver import DriverInfo, Line, Option, OptionValue
@@ -51,7 +50,7 @@ class Options:
         for name, value in given.items():
             option = self._known.get(name)
             if option is None:
-                near = difflib.get_close_matches(name, self._known, n=1)
+                near = _near(name, self._known)
                 allowed = ", ".join(self._known) or "none"
                 hint = f"did you mean {near[0]}?" if near else f"{info.name} takes: {allowed}"
                 raise OptionError(name, f"unknown option; {hint}")
@@ -124,7 +123,7 @@ def _check(option: Option, value: OptionValue) -> None:
         hint = f", e.g. {option.example}" if option.example else ""
         raise OptionError(option.name, f"{value!r} is not {what}{hint}")
     if option.choices and value not in option.choices:
-        near = difflib.get_close_matches(str(value), option.choices, n=1)
+        near = _near(str(value), option.choices)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise OptionError(option.name, f"{value!r} is not one of {', '.join(option.choices)}{hint}")
     low = -math.inf if option.low is None else option.low
@@ -132,6 +131,12 @@ def _check(option: Option, value: OptionValue) -> None:
     if number is not None and not low <= number <= high:
         unit = f" {option.unit}" if option.unit else ""
         raise OptionError(option.name, f"{value!r} is outside {low:g}{unit} to {high:g}{unit}")
+
+
+def _near(word: str, known: Iterable[str]) -> list[str]:
+    import difflib  # noqa: PLC0415 - memory that only a mistyped word is worth
+
+    return difflib.get_close_matches(word, known, n=1)
 
 
 def paced(info: DriverInfo, every_s: float | None) -> DriverInfo:

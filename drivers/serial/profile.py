@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import tomli
 
-from drivers.driver import Channel, DriverInfo, Option, OptionValue
+from drivers.driver import DriverInfo, Option, OptionValue
 from drivers.errors import OptionError, ProfileError
-from drivers.serial.modbus import INFO, Modbus, Question, build, is_any_unit, readings
+from drivers.serial.modbus import INFO, Modbus, Question, build, channels_of, is_any_unit, readings
 from drivers.serial.options import Options, parse_line, quantity
 from drivers.serial.registers import Field, parse_field
 from drivers.serial.rtu import BIT_FUNCTIONS, REQUEST_BYTES, Request, answer, frame_at
@@ -84,9 +84,6 @@ def _profile(table: Mapping[str, OptionValue], origin: str) -> Profile:
     questions = tuple(_question(given, f"request[{i}]") for i, given in enumerate(_tables(table, "request")))
     if not any(question.when == "poll" for question in questions):
         raise OptionError("request", "missing; nothing would ever be asked")
-    channels: dict[str, Channel] = {}
-    for question in questions:
-        channels |= {field.channel.name: field.channel for field in question.fields}
     any_unit = _integer(table, "any_unit", None)
     info = DriverInfo(
         name=_text(table, "name", origin),
@@ -96,7 +93,7 @@ def _profile(table: Mapping[str, OptionValue], origin: str) -> Profile:
         line=line,
         mode="poll",
         shares_bus=True,
-        channels=tuple(channels.values()),
+        channels=channels_of(questions),
         options=_options(table),
         every_s=_seconds(table, "every", "5 s"),
         min_every_s=_seconds(table, "min_every", "0.1 s"),
@@ -141,9 +138,10 @@ def _question(table: Mapping[str, OptionValue], where: str) -> Question:
 
 
 def _inside(field: Field, function: int, first: int, count: int, where: str) -> None:
-    width = 1 if function in BIT_FUNCTIONS else field.width
-    if not first <= field.register <= first + count - width:
-        raise OptionError(where, f"{field.channel.name} at register {field.register} is not in its reply")
+    for register, registers in field.spans:
+        width = 1 if function in BIT_FUNCTIONS else registers
+        if not first <= register <= first + count - width:
+            raise OptionError(where, f"{field.channel.name} at register {register} is not in its reply")
 
 
 def _prove_all(profile: Profile, vectors: Sequence[Mapping[str, OptionValue]]) -> None:

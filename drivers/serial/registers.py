@@ -19,9 +19,22 @@ _F32_DIGITS = 9  # enough to tell any two 32-bit floats apart
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _KINDS = ("gauge", "counter", "state", "angle", "text")
 _KEYS = (
-    *("channel", "register", "type", "order", "scale", "offset", "decimals", "unit", "invalid", "mask", "bit"),
-    *("states", "faults", "range", "zero", "kind", "doc", "max_step_per_s", "stuck_after_s", "simulate"),
+    *("channel", "register", "type", "order", "scale", "scale_by", "offset", "decimals", "unit", "invalid"),
+    *("mask", "bit", "states", "faults", "range", "zero", "kind", "doc", "max_step_per_s", "stuck_after_s", "simulate"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """A factor that the unit names by a code in another register of the same reply.
+
+    Attributes:
+        register: Where the code stands, on the wire, counted from 0.
+        factors: Code, and what it multiplies the value with; any other code means that there is no value.
+    """
+
+    register: int
+    factors: Mapping[int, Ratio]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +47,7 @@ class Field:
         type: How the bits are read.
         order: Order of the bytes, A highest.
         scale: The value is ``raw * scale + offset``.
+        scale_by: Further factors of the scale, chosen by the unit: its measuring unit, its decimals.
         offset: See scale.
         decimals: Digits after the point that mean something; None keeps all.
         invalid: Raw values that mean "no value".
@@ -49,6 +63,7 @@ class Field:
     type: Number = "u16"
     order: str = "ABCD"
     scale: Ratio = ONE
+    scale_by: tuple[Lookup, ...] = ()
     offset: Ratio = ZERO
     decimals: int | None = None
     invalid: frozenset[int] = frozenset()
@@ -63,14 +78,22 @@ class Field:
         """Registers (or bits, for functions 1 and 2) it takes."""
         return _WORDS[self.type]
 
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """First register and count of all that a reply must hold for it."""
+        return ((self.register, self.width), *((lookup.register, 1) for lookup in self.scale_by))
+
     def decode(self, function: int, first: int, data: bytes) -> int | float | bool | str | None:
         """Read the value from a reply that starts at register ``first``; None where the unit says "no value"."""
         at = self.register - first
         if function in BIT_FUNCTIONS:
             return bool(data[at // 8] >> at % 8 & 1)
         raw = self._ordered(data[at * 2 : (at + self.width) * 2])
+        scale = self._scale(first, data)
+        if scale is None:
+            return None
         if self.type == "f32":
-            return self._float(raw)
+            return self._float(raw, scale)
         number = int.from_bytes(raw, "big", signed=self.type in ("s16", "s32"))
         if number in self.invalid or int.from_bytes(raw, "big") in self.invalid:
             return None
@@ -82,7 +105,7 @@ class Field:
             return number != 0
         if self.states:
             return self.states.get(number, str(number))
-        return self._rounded(scaled(Ratio(num=number), self.scale, self.offset))
+        return self._rounded(scaled(Ratio(num=number), scale, self.offset))
 
     def raised(self, first: int, data: bytes) -> list[str]:
         """Names of the faults that the reply reports."""
@@ -93,11 +116,14 @@ class Field:
         return [name for bit, name in self.faults.items() if number >> bit & 1]
 
     def encode(self, value: float) -> bytes:
-        """Registers that hold ``value``, for simulators."""
+        """Registers that hold ``value``, for simulators; of each lookup the first code counts."""
+        scale = self.scale
+        for lookup in self.scale_by:
+            scale = _product(scale, next(iter(lookup.factors.values())))
         if self.type == "f32":
-            raw = struct.pack(">f", (value - self.offset.num / self.offset.den) * self.scale.den / self.scale.num)
+            raw = struct.pack(">f", (value - self.offset.num / self.offset.den) * scale.den / scale.num)
         else:
-            number = int(value) if self.type == "bool" else unscaled(value, self.scale, self.offset)
+            number = int(value) if self.type == "bool" else unscaled(value, scale, self.offset)
             raw = (number % (1 << 16 * self.width)).to_bytes(self.width * 2, "big")
         return self._ordered(raw)  # every order here is its own inverse
 
@@ -107,17 +133,32 @@ class Field:
             return raw[::-1] if places[0] % 2 else raw
         return bytes(raw[place] for place in places)
 
-    def _float(self, raw: bytes) -> int | float | None:
+    def _scale(self, first: int, data: bytes) -> Ratio | None:
+        """The whole scale; None where the unit names a code that no lookup knows."""
+        scale = self.scale
+        for lookup in self.scale_by:
+            at = (lookup.register - first) * 2
+            factor = lookup.factors.get(int.from_bytes(data[at : at + 2], "big"))
+            if factor is None:
+                return None
+            scale = _product(scale, factor)
+        return scale
+
+    def _float(self, raw: bytes, scale: Ratio) -> int | float | None:
         if int.from_bytes(raw, "big") in self.invalid:
             return None
         (number,) = struct.unpack(">f", raw)
         exact = ratio(f"{number:.{_F32_DIGITS}g}") if math.isfinite(number) else None
         if exact is None:
             return None
-        return self._rounded(float(scaled(exact, self.scale, self.offset)))
+        return self._rounded(float(scaled(exact, scale, self.offset)))
 
     def _rounded(self, value: float) -> int | float:
         return value if self.decimals is None else round(value, self.decimals)
+
+
+def _product(one: Ratio, other: Ratio) -> Ratio:
+    return Ratio(num=one.num * other.num, den=one.den * other.den)
 
 
 def _zeros(mask: int) -> int:
@@ -177,6 +218,21 @@ class _Table:
             named[int(number)] = name
         return named
 
+    def lookups(self, key: str) -> tuple[Lookup, ...]:
+        value = self._table.get(key, ())
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise self.fail(key, f"{value!r} is not a list of tables")
+        found: list[Lookup] = []
+        for index, item in enumerate(value):
+            inner = _Table(item if isinstance(item, Mapping) else {}, f"{self._where}.{key}[{index}]")
+            register, codes = inner.integer("register", 0, 0xFFFF), inner.names("factors")
+            factors = {code: ratio(text) for code, text in codes.items()}
+            known = {code: factor for code, factor in factors.items() if factor is not None and factor.num}
+            if register is None or not known or len(known) < len(factors):
+                raise self.fail(key, 'takes tables like { register = 3, factors = { 0 = "1", 1 = "0.1" } }')
+            found.append(Lookup(register=register, factors=known))
+        return tuple(found)
+
     def pair(self, key: str) -> tuple[float, float] | None:
         value = self._table.get(key)
         if value is None:
@@ -235,6 +291,7 @@ def parse_field(given: Mapping[str, OptionValue], where: str, function: int) -> 
         type=kind,
         order=order,
         scale=scale,
+        scale_by=table.lookups("scale_by"),
         offset=table.ratio("offset", ZERO),
         decimals=table.integer("decimals", 0, 9),
         invalid=table.integers("invalid"),

@@ -49,9 +49,9 @@ def _table() -> tuple[int, ...]:
 _TABLE = _table()
 
 
-def crc16(data: bytes) -> int:
-    """CRC-16/MODBUS: polynomial A001 reflected, start FFFF."""
-    crc = 0xFFFF
+def crc16(data: bytes, start: int = 0xFFFF) -> int:
+    """CRC-16/MODBUS: polynomial A001 reflected, start FFFF. With start 0 it is CRC-16/ARC."""
+    crc = start
     for byte in data:
         crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
     return crc

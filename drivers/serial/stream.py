@@ -6,7 +6,7 @@ A family brings a codec and a pure function that says what one frame means; this
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from drivers.driver import DriverInfo, Event, Identified, Problem, Rejected, Send
+from drivers.driver import DriverInfo, Event, Identified, Problem, Rejected, Send, TimeSeen
 from drivers.framing import Codec, Dropped, Piece
 from drivers.reading import GOOD, Quality, Reading
 from drivers.serial.decoded import Decoded, within_range
@@ -16,6 +16,8 @@ NOT_UNDERSTOOD = "not_understood"
 
 _BABBLE_BYTES = 512  # bytes without one valid frame after which wiring or speed is suspected
 _NS = 1_000_000_000
+_TIME_EVERY_NS = 10 * _NS
+_TIME_UNCERTAINTY_MS = 1000  # a line at 9600 baud says the second while it passes
 _SLACK = 10  # a value that is due within a tenth of the interval is kept: senders jitter
 
 
@@ -38,6 +40,7 @@ class Said:
         trouble: Name of a state in which it cannot measure, e.g. ``"no_fix"``; empty when it can.
         settles: Whether the frame can tell that no trouble is left.
         detail: For people: why there are no values.
+        utc_ms: What time it is, when a unit that follows a true clock says so.
     """
 
     values: tuple[Value, ...] = ()
@@ -45,6 +48,7 @@ class Said:
     trouble: str = ""
     settles: bool = True
     detail: str = ""
+    utc_ms: int | None = None
 
 
 class Stream:
@@ -57,6 +61,7 @@ class Stream:
         meaning: What one frame says.
         ask: Bytes that make the unit measure once; empty when it needs none.
         line_end: What ends a frame of text, for `decode`.
+        hint: What to look at when bytes arrive that never make a frame.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Stream:
         meaning: Callable[[bytes], Said],
         ask: bytes = b"",
         line_end: bytes = b"",
+        hint: str = "wrong speed, wiring or driver?",
     ) -> None:
         self.sensor = sensor
         self.info = info
@@ -77,9 +83,11 @@ class Stream:
         self._units = {channel.name: channel.unit for channel in info.channels}
         self._every_ns = round(info.every_s * _NS)
         self._due_ns: dict[str, int] = {}
+        self._time_due_ns = 0
         self._ask = ask
         self._ask_ns: int | None = None
         self._line_end = line_end
+        self._hint = hint
         self._identity: str | None = None
         self._trouble = ""
         self._babble = 0
@@ -114,7 +122,7 @@ class Stream:
 
     def lost(self, now_ns: int) -> list[Event]:  # noqa: ARG002 - one signature for all drivers
         """Forget the half frame."""
-        events: list[Event] = [_rejected(self.sensor, piece) for piece in self._codec.rest()]
+        events: list[Event] = [rejected(self.sensor, piece) for piece in self._codec.rest()]
         self._due_ns.clear()
         self._ask_ns = None
         self._babble = 0
@@ -145,11 +153,11 @@ class Stream:
         return Decoded(readings=within_range(readings, self.info.channels), reasons=tuple(reasons))
 
     def _drop(self, piece: Dropped) -> list[Event]:
-        events: list[Event] = [_rejected(self.sensor, piece)]
+        events: list[Event] = [rejected(self.sensor, piece)]
         self._babble += piece.count
         if self._babble >= _BABBLE_BYTES and not self._babbling:
             self._babbling = True
-            detail = f"bytes arrive but no valid frame among {self._babble}: wrong speed, wiring or driver?"
+            detail = f"bytes arrive but no valid frame among {self._babble}: {self._hint}"
             events.append(Problem(sensor=self.sensor, code="no_frames", detail=detail))
         return events
 
@@ -172,6 +180,11 @@ class Stream:
                 events.append(Problem(sensor=self.sensor, code=said.trouble, detail=said.detail))
             self._trouble = said.trouble
         events += [reading for reading in self._readings(said, now_ns) if self._kept(reading.channel, now_ns)]
+        if said.utc_ms is not None and now_ns >= self._time_due_ns:
+            self._time_due_ns = now_ns + _TIME_EVERY_NS
+            events.append(
+                TimeSeen(sensor=self.sensor, boot_ns=now_ns, utc_ms=said.utc_ms, uncertainty_ms=_TIME_UNCERTAINTY_MS)
+            )
         return events
 
     def _readings(self, said: Said, now_ns: int) -> list[Reading]:
@@ -197,7 +210,8 @@ class Stream:
         return True
 
 
-def _rejected(sensor: str, piece: Dropped) -> Rejected:
+def rejected(sensor: str, piece: Dropped) -> Rejected:
+    """Say that bytes made no frame."""
     return Rejected(sensor=sensor, reason=piece.reason, raw=piece.raw, bytes_dropped=piece.count)
 
 

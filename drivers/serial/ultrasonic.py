@@ -1,6 +1,6 @@
 """DYP ultrasonic distance sensors of the A01 and A02 families: bytes to readings. No I/O.
 
-Source: DFRobot wiki SEN0311, SEN0312, SEN0313 (UART output form; ranges); JSN-SR04T V2.0 manual, modes 2 and 3.
+Source: DFRobot wiki SEN0311, SEN0312, SEN0313, SEN0627 (UART output form; ranges); JSN-SR04T V2.0 manual, modes 2, 3.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,9 @@ _NO_TARGET = frozenset({Quality.NO_TARGET})
 class _Reach:
     blind_mm: int  # a value at or under it is no measurement
     far_mm: int
+    mm_per_count: int = 1
+    triggered: bool = False  # measures only when asked
+    least_s: float = 0.0  # between two measurements
 
 
 _MODELS = {
@@ -36,9 +39,11 @@ _MODELS = {
     "a02yyuw": _Reach(blind_mm=30, far_mm=4500),
     "me007ys": _Reach(blind_mm=280, far_mm=4500),
     "jsn_sr04t": _Reach(blind_mm=200, far_mm=6000),
+    "sen0627": _Reach(blind_mm=30, far_mm=7500, mm_per_count=10, triggered=True, least_s=2.6),
 }
 _ALIASES = {
     "a01": "a01nyub",
+    "dfrobot_sen0627": "sen0627",
     "dyp_a01": "a01nyub",
     "a02": "a02yyuw",
     "dyp_a02": "a02yyuw",
@@ -88,15 +93,13 @@ INFO = DriverInfo(
             name="counts",
             kind="text",
             choices=("mm", "cm"),
-            default="mm",
-            doc="what one count of the unit means",
+            doc="what one count of the unit means; mm but for the model sen0627",
             example='"mm"',
         ),
         Option(
             name="trigger",
             kind="boolean",
-            default=False,
-            doc="the unit measures only when asked with 55h (RX-controlled models)",
+            doc="the unit measures only when asked with 55h (RX-controlled models, such as sen0627)",
             example="true",
         ),
     ),
@@ -129,7 +132,7 @@ def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: fl
         info = replace(info, channels=info.channels[:1])
     meaning = _Meaning(
         reach=reach,
-        mm_per_count=10 if given.text("counts") == "cm" else 1,
+        mm_per_count=reach.mm_per_count,
         height_mm=None if height_m is None else round(height_m * 1000),
     )
     return Stream(
@@ -137,7 +140,7 @@ def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: fl
         info=paced(info, every_s),
         codec=FixedFrame((bytes((_HEAD,)),), _FRAME_BYTES, _check),
         meaning=meaning.of,
-        ask=_TRIGGER if given.flag("trigger") else b"",
+        ask=_TRIGGER if reach.triggered else b"",
     )
 
 
@@ -156,12 +159,20 @@ def _reach(name: str, given: Options) -> _Reach:
     return _Reach(
         blind_mm=model.blind_mm if blind_m is None else round(blind_m * 1000),
         far_mm=model.far_mm if far_m is None else round(far_m * 1000),
+        mm_per_count={"mm": 1, "cm": 10}.get(given.text("counts"), model.mm_per_count),
+        triggered=given.flag("trigger") if given.given("trigger") else model.triggered,
+        least_s=model.least_s,
     )
 
 
 def _with_range(info: DriverInfo, reach: _Reach) -> DriverInfo:
     distance = replace(info.channels[0], low=reach.blind_mm / 1000, high=reach.far_mm / 1000)
-    return replace(info, channels=(distance, *info.channels[1:]))
+    return replace(
+        info,
+        channels=(distance, *info.channels[1:]),
+        every_s=max(info.every_s, reach.least_s),
+        min_every_s=max(info.min_every_s, reach.least_s),
+    )
 
 
 def _check(frame: bytes) -> Fault | None:

@@ -115,6 +115,9 @@ class ModbusSimulator:
             if kind == function and 0 <= at < count * 2:
                 raw = cell.field.encode(cell.at(now_ns))
                 memory[at : at + len(raw)] = raw
+                for lookup in cell.field.scale_by:
+                    code_at = (lookup.register - first) * 2
+                    memory[code_at : code_at + 2] = next(iter(lookup.factors)).to_bytes(2, "big")
         return bytes(memory[: count * 2])
 
     def _bits(self, function: int, first: int, count: int, now_ns: int) -> bytes:

@@ -25,6 +25,11 @@ def _ten() -> FixedFrame:
     return FixedFrame((b"\xaa\xc0", b"\xaa\xc5"), 4, lambda _: None)
 
 
+def _lengths() -> FixedFrame:
+    marks = {b"\xff\x01": 4, b"\xff\x07": 6}
+    return FixedFrame(tuple(marks), marks, lambda frame: None if frame[-1] & 1 else Fault(reason="even"))
+
+
 def _marked() -> LineFrame:
     return LineFrame(b"\r\n", 32, _any_line, start=b"$")
 
@@ -33,7 +38,7 @@ def _plain() -> LineFrame:
     return LineFrame(b"\n", 16, _any_line)
 
 
-CODECS = pytest.mark.parametrize("make", [_four, _ten, _marked, _plain])
+CODECS = pytest.mark.parametrize("make", [_four, _ten, _lengths, _marked, _plain])
 GOOD = b"\xff\x07\xa1\xa7"
 
 
@@ -156,3 +161,16 @@ def test_a_megabyte_of_noise_stays_bounded_and_linear(make: Callable[[], Codec],
             assert codec.held <= 128
         costs.append(time.process_time() - began)
     assert costs[1] < 4 * 2.5 * max(costs[0], 0.02)
+
+
+def test_each_mark_may_have_a_length_of_its_own() -> None:
+    short, long = b"\xff\x01\x00\x03", b"\xff\x07\x00\x00\x00\x05"
+    assert [piece for piece in _lengths().feed(short + long + short) if isinstance(piece, bytes)] == [
+        short,
+        long,
+        short,
+    ]
+    for held, detail in ((long[:4], "4 of 6 bytes"), (short[:3], "3 of 4 bytes"), (b"\xff", "1 of 6 bytes")):
+        codec = _lengths()
+        assert codec.feed(held) == []
+        assert [dropped.detail for dropped in codec.rest()] == [detail]

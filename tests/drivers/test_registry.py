@@ -10,7 +10,9 @@ from drivers.registry import _MODELS, Registry
 
 def test_names_are_drivers_and_profiles_sorted() -> None:
     names = registry().names()
-    assert names == ("line", "modbus", "nmea", "pzem004t", "sds011", "senseair_s8", "ultrasonic")
+    assert names == tuple(sorted(set(names)))
+    assert {"line", "modbus", "nmea", "sds011", "ultrasonic", "pzem004t", "senseair_s8"} < set(names)
+    assert {"maxbotix", "mhz19", "plantower", "rg15", "ups_megatec", "ups_voltronic", "vedirect"} < set(names)
 
 
 def test_the_list_of_models_is_what_the_families_say() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.driver import Event, Problem, Rejected
+from drivers.driver import Event, Problem, Rejected, TimeSeen
 from drivers.framing import xor8
 from drivers.reading import Reading
 from drivers.serial.nmea import decode, make
@@ -136,6 +136,53 @@ def test_two_sentences_of_one_second_give_each_channel_once() -> None:
     channels = [event.channel for event in gnss.receive(both, S) if isinstance(event, Reading)]
     assert sorted(channels) == sorted(set(channels))
     assert "speed" in channels
+
+
+RMC = "GNRMC,{clock},A,0653.1200,S,10736.8200,E,0.02,,{date},,,{mode}"
+
+
+def _times(*sentences: str, every_s: int = 10) -> list[tuple[int, int]]:
+    gnss = make("nmea", "pos", {}, None)
+    events = [
+        event for step, body in enumerate(sentences) for event in gnss.receive(_sentence(body), step * every_s * S)
+    ]
+    return [(event.boot_ns // S, event.utc_ms) for event in events if isinstance(event, TimeSeen)]
+
+
+def test_a_fix_tells_the_time_with_what_it_may_be_off() -> None:
+    gnss = make("nmea", "pos", {}, None)
+    (seen,) = [
+        event
+        for event in gnss.receive(_sentence(RMC.format(clock="123456.25", date="221126", mode="A")), 7 * S)
+        if isinstance(event, TimeSeen)
+    ]
+    assert seen == TimeSeen(sensor="pos", boot_ns=7 * S, utc_ms=1_795_350_896_250, uncertainty_ms=1000)
+
+
+def test_the_time_is_told_each_ten_seconds() -> None:
+    sentences = [RMC.format(clock=f"1200{second:02d}", date="221126", mode="D") for second in range(21)]
+    assert [at for at, _ in _times(*sentences, every_s=1)] == [0, 10, 20]
+
+
+@pytest.mark.parametrize(
+    ("clock", "date", "mode"),
+    [
+        ("123456.00", "", "A"),
+        ("", "221126", "A"),
+        ("235960.00", "311226", "A"),
+        ("123456.00", "310226", "A"),
+        ("250000.00", "221126", "A"),
+        ("123456.00", "221126", "E"),
+        ("123456.00", "221126", "S"),
+        ("123456.00", "22112026", "A"),
+    ],
+)
+def test_what_is_no_time_of_a_fix_is_not_told(clock: str, date: str, mode: str) -> None:
+    assert _times(RMC.format(clock=clock, date=date, mode=mode)) == []
+
+
+def test_a_receiver_without_a_fix_tells_no_time() -> None:
+    assert _times("GNRMC,123456.00,V,,,,,,,221126,,,N") == []
 
 
 def test_text_noise_never_becomes_a_position() -> None:

@@ -46,6 +46,12 @@ def test_a_typing_error_in_a_map_is_refused_with_both_values() -> None:
         ("00 51 34", "xx", "not a valid reply"),
         ("alarm = false", "alarm = 0", "register alarm"),
         ("alarm = false", "alarms = false", "got no value"),
+        ('scale = "0.1"', "scale_by = 3", "list of tables"),
+        ('scale = "0.1"', "scale_by = [3]", "takes tables like"),
+        ('scale = "0.1"', 'scale_by = [{ register = 1, factors = { 0 = "x" } }]', "takes tables like"),
+        ('scale = "0.1"', 'scale_by = [{ register = 1, factors = { 0 = "0" } }]', "takes tables like"),
+        ('scale = "0.1"', 'scale_by = [{ register = 1, factors = { 0 = "1", 1 = "x" } }]', "takes tables like"),
+        ('scale = "0.1"', 'scale_by = [{ register = 99, factors = { 0 = "1" } }]', "voltage at register 99 is not in"),
     ],
 )
 def test_a_profile_that_contradicts_itself_is_refused(old: str, new: str, says: str) -> None:

@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from drivers.driver import Event, OptionValue, Problem
+from drivers.driver import Event, OptionValue, Problem, Send
+from drivers.errors import OptionError
 from drivers.framing import sum8
 from drivers.reading import Reading
 from drivers.serial.ultrasonic import INFO, decode, info_of, make
@@ -109,3 +110,16 @@ def test_noise_makes_hardly_any_false_frame_per_megabyte() -> None:
         false += sum(isinstance(event, Reading) for event in found)
         assert water.held <= 128
     assert false <= 40
+
+
+def test_the_sen0627_counts_centimetres_and_is_asked_at_most_each_two_and_a_half_seconds() -> None:
+    """DFRobot wiki SEN0627: 417 cm; T1 of its timing diagram is over 2.5 s."""
+    decoded = decode("dfrobot_sen0627", {}, [bytes.fromhex("ff01a1a1")])
+    assert [(one.channel, one.value) for one in decoded.readings] == [("distance", 4.17)]
+    driver = make("sen0627", "d", {}, None)
+    assert driver.start(0) == [Send(data=b"\x55")]
+    assert driver.info.every_s >= 2.5
+    with pytest.raises(OptionError, match="too fast"):
+        make("sen0627", "d", {}, 1.0)
+    assert make("sen0627", "d", {"trigger": False}, None).start(0) == []
+    assert make("a02yyuw", "d", {"counts": "cm"}, 0.5).start(0) == []
