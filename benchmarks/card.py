@@ -3,7 +3,7 @@
 The real intake, thread, spool and files work through a day whose clock jumps from timer to timer, with every sync
 made for real. What the kernel does by its own clock is asked of it by the day's: it commits its journal each 5 s and
 writes back after 30 s what the journal holds. (Ten minutes of real time gave the
-same within a tenth.)
+same within a sixth.)
 """
 
 import asyncio

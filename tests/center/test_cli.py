@@ -96,6 +96,8 @@ def test_readings_and_audit_speak_to_people_and_to_programs(
     made = node.readings(4)
     node.readings(4)
     center.take(node.up(node.made[made.header.run, made.header.stream][-1]))
+    center.project()
+    center.values("DELETE FROM readings WHERE id = 1")
     assert main(["audit", "--store", store]) == 1
     out = capsys.readouterr().out
     assert "missing 4" in out
