@@ -93,7 +93,9 @@ async def run(parsed: Parsed, notifier: Notifier) -> None:
     tls = identity.tls_context(keys.folder, wall.validity_ms) if config.center.tls else None
     sealer = Sealer(city=config.city, node=config.node, run=os.urandom(ID_BYTES), signer=keys.signer)
     facts = Facts(version=VERSION, config_hash=config.hash, config=config.redacted, restarts=restarts.before)
-    keeper = Keeper(Disk(Path(config.spool.folder)), sealer, settings.spool(config), facts)
+    keeper = Keeper(
+        Disk(Path(config.spool.folder), ahead_bytes=config.spool.segment_bytes), sealer, settings.spool(config), facts
+    )
     keeper.open()
     writer = Writer(keeper, asyncio.get_running_loop())
     writer.start()

@@ -19,8 +19,7 @@ _MODE = 0o640
 _PROBE = "probe"
 _RESERVE_FROM = 4
 """Space is reserved anew once so many times as much is free."""
-_AHEAD_BYTES = 64 * 1024
-"""Blocks taken ahead of the end of a segment: most syncs then change no map of free blocks."""
+_AHEAD_BYTES = 2**20
 _BLOCK_BYTES = 512  # unit of st_blocks. Source: stat(2)
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE. Source: fallocate(2)
 
@@ -68,8 +67,15 @@ class Medium(Protocol):
 class Disk:
     """One folder of segments. Segments are only appended to and removed whole."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, ahead_bytes: int = _AHEAD_BYTES) -> None:
+        """Make a disk.
+
+        Args:
+            folder: Where the segments lie; made when it is missing.
+            ahead_bytes: Space taken at once for a segment, its size: syncs then change no map of free blocks.
+        """
         self._folder = folder
+        self._ahead_bytes = ahead_bytes
 
     def prepare(self) -> list[Name]:
         """Make the folder if needed and return its segments, oldest first.
@@ -86,7 +92,7 @@ class Disk:
                 self._settle(name)
             for stream in Stream:
                 with contextlib.suppress(OSError):  # on a card that is read-only it does no harm
-                    self._reserve(stream).unlink(missing_ok=True)  # one that was used before a cut holds old frames
+                    self._reserve(stream).unlink(missing_ok=True)  # one from before a cut may lack its space
             self._sync_folder()
         except OSError as error:
             raise SpoolError(f"the spool's folder {self._folder} cannot be used: {error.strerror}") from error
@@ -151,7 +157,7 @@ class Disk:
         found = os.fstat(descriptor)
         if found.st_size + len(data) > found.st_blocks * _BLOCK_BYTES:
             with contextlib.suppress(OSError):  # a wish only: the write itself says what is wrong
-                _allocate(descriptor, found.st_size, len(data) + _AHEAD_BYTES)
+                _allocate(descriptor, found.st_size, len(data) + self._ahead_bytes)
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]

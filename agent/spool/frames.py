@@ -153,8 +153,7 @@ def scan(name: Name, data: bytes) -> Scan:
     for frame in found:
         damaged += frame.offset != end
         end = frame.offset + HEADER_BYTES + len(frame.body)
-    torn_bytes = len(data) - end if data[end:].strip(b"\0") else 0  # zeros are space that was reserved
-    return Scan(frames=found, end=end, torn_bytes=torn_bytes, damaged=damaged)
+    return Scan(frames=found, end=end, torn_bytes=len(data) - end, damaged=damaged)
 
 
 def frame_at(name: Name, data: bytes) -> Frame | None:
