@@ -6,10 +6,11 @@ Source: DSMR P1 companion standard 5.0.2, 5.2 (framing), 6.2 (CRC-16 over all fr
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from drivers.driver import Channel, DriverInfo, Line, Option, OptionValue
 from drivers.framing import Dropped, Fault, Noise, Piece
+from drivers.reading import Quality
 from drivers.serial.decoded import Decoded
 from drivers.serial.obis import amount, electricity, energy, entries, per_phase
 from drivers.serial.options import Options, paced
@@ -23,6 +24,8 @@ _HEAD = re.compile(rb"/[A-Za-z]{3}[0-9A-Za-z][^\r\n]{0,40}\r?\n\r?\n")
 _SAYS_VERSION = (b"\n1-3:0.2.8(", b"\n0-0:96.1.4(")  # only telegrams with a CRC do
 _DATA = re.compile(rb"(?:\d{1,3}-\d{1,3}:\d{1,3}\.\d{1,3}\.\d{1,3})?(?:\([^()]*\))+|")
 _RAW_KEPT = 64
+_NEAR = 0.02  # of a channel's range
+_UNCONFIRMED = frozenset({Quality.UNCONFIRMED})
 _GAS, _WATER = "003", "007"  # device types behind 24.1.0, DSMR P1 5.0.2, 6.12; EN 13757-3 table 8
 
 _NAMES = {
@@ -106,7 +109,7 @@ def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: fl
         sensor,
         info=paced(info, every_s),
         codec=Telegrams(),
-        meaning=_Meaning(channels={channel.name: channel for channel in info.channels}).of,
+        meaning=_Meaning({channel.name: channel for channel in info.channels}).of,
         line_end=b"\n",
         hint="9600 7E1 for versions 2 and 3? signal inverted?",
     )
@@ -201,18 +204,37 @@ def _check(telegram: bytes, given: bytes) -> Fault | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Meaning:
-    """What a telegram says."""
+    """What the telegrams of one meter say. Without a checksum each value wants a witness among the two before it."""
 
-    channels: Mapping[str, Channel]
+    def __init__(self, channels: Mapping[str, Channel]) -> None:
+        self.channels = channels
+        self._before: tuple[dict[str, float], ...] = ()
 
     def of(self, telegram: bytes) -> Said:
         head, _, text = telegram.decode("latin-1").partition("\n")
         values = [*electricity(text, _NAMES, self.channels), *self._behind(text)]
+        if telegram.rstrip().endswith(b"!"):
+            values = self._witnessed(values)
         detail = "" if values else "a telegram without a value that is known"
         name = "".join(letter for letter in head if letter.isascii() and letter.isprintable())
         return Said(values=tuple(values), identity=name[1:], detail=detail)
+
+    def _witnessed(self, values: Sequence[Value]) -> list[Value]:
+        known = {value.channel: float(value.value) for value in values}
+        before, self._before = self._before, (*self._before[-1:], known)
+        return [
+            value
+            if not before or any(self._near(name, known[name], one.get(name)) for one in before)
+            else replace(value, quality=_UNCONFIRMED)
+            for value in values
+            for name in (value.channel,)
+        ]
+
+    def _near(self, name: str, value: float, other: float | None) -> bool:
+        channel = self.channels[name]
+        span = (channel.high or 0.0) - (channel.low or 0.0)
+        return other is not None and abs(value - other) <= span * _NEAR
 
     def _behind(self, text: str) -> list[Value]:
         """Meters that are read through this one: value and its time, in one of two forms."""

@@ -106,7 +106,8 @@ def _make(sensor: str, every_s: float | None, number: int) -> EscPos:
         codec=lambda: FixedFrame(_MARKS, 1, _check),
         meaning=lambda frame: _said(number, frame[0]),
         questions=[
-            Question(request=_ASK + bytes((asked,)), answered_by=lambda _: True, reply_bytes=1) for asked in range(1, 5)
+            Question(request=_ASK + bytes((asked,)), answered_by=lambda _: True, reply_bytes=1)
+            for asked in (_PAPER, *_BITS)  # the paper first: every clone knows it
         ],
         timeout_s=0.5,
     )

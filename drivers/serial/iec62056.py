@@ -86,6 +86,7 @@ INFO = DriverInfo(
     min_every_s=120.0,  # a read-out at 300 baud lasts a minute or two
     stale_after_s=3600.0,
     integrity="xor",
+    confirm=2,
     source="IEC 62056-21:2002, 6.3 and 6.4",
 )
 

@@ -133,15 +133,15 @@ class Modem(Asked):
 
     def tick(self, now_ns: int) -> list[Event]:
         """Ask what is due; a USSD query only by its own pace, however often the port is opened again."""
-        kept: list[Event] = []
-        for event in super().tick(now_ns):
-            request = event.transaction.request if isinstance(event, Ask) else b""
-            if request in self._ussd_every_ns:
-                if now_ns < self._ussd_due_ns.get(request, now_ns):
-                    continue
+        events = super().tick(now_ns)
+        for event in events:
+            if isinstance(event, Ask) and event.transaction.request in self._ussd_every_ns:
+                request = event.transaction.request
                 self._ussd_due_ns[request] = now_ns + self._ussd_every_ns[request]
-            kept.append(event)
-        return kept
+        return events
+
+    def _wants(self, request: bytes, now_ns: int) -> bool:
+        return now_ns >= self._ussd_due_ns.get(request, now_ns)
 
     def _transaction(self, question: Question) -> Transaction:
         asked = super()._transaction(question)

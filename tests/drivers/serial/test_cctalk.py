@@ -27,7 +27,7 @@ def _reply(data: bytes, *, source: int = 2, header: int = 0, crc: bool = False) 
 
 
 def _answer(driver: CcTalk, header: int, data: bytes) -> list[Event] | None:
-    driver._misses = {}
+    driver._misses, driver._told = {}, set()
     question = next(one for one in driver._questions if one.request[3] == header)
     verdict = driver._match(question, data, 5)
     return None if verdict is None else list(verdict.events)

@@ -111,6 +111,16 @@ def test_what_brings_no_reading_says_why() -> None:
     assert "incomplete" in decode("m", {}, [READ_OUT[:-1]]).reasons[0]
 
 
+@pytest.mark.parametrize("between", [b"", b"y" * 100])
+def test_a_block_behind_one_that_was_given_up_is_found_by_its_last_bytes(between: bytes) -> None:
+    driver = make("m", "m", {"ask": False}, None)
+    body = b"x" * (8191 - len(between))
+    driver.receive(b"\x02" + between + b"\x02" + body, S)
+    assert driver.frames == 0
+    driver.receive(b"\x03" + bytes((xor8(body + b"\x03"),)), S)
+    assert driver.frames == 1
+
+
 def test_a_block_without_end_is_given_up_and_memory_stays_bounded() -> None:
     driver = make("m", "m", {"ask": False}, None)
     events = driver.receive(b"\x02" + b"x" * 9000 + READ_OUT, S)
