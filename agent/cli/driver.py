@@ -1,4 +1,4 @@
-"""``gardu driver``: list, show, decode or simulate a sensor's driver. Needs no port and no config."""
+"""``gardu driver``: list, show, decode, simulate, sniff, record or replay a sensor's driver. Needs no config."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from drivers.driver import DriverInfo, Option, OptionValue
+    from drivers.driver import DriverInfo, Option
     from drivers.reading import Reading
     from drivers.registry import Registry
 
@@ -24,8 +24,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "  gardu driver show pzem004t\n"
         "  gardu driver decode sds011 aac08c009400bcf9d5ab\n"
         "  gardu driver decode senseair_s8 --option register=3 'fe 04 02 01 90 ac d8'\n"
-        "  gardu driver simulate a02yyuw --link /tmp/sungai"
+        "  gardu driver simulate a02yyuw --link /tmp/sungai\n"
+        "  gardu driver sniff usb:1-1.2 --ask\n"
+        "  gardu driver record usb:1-1.2 --driver sds011 air.jsonl\n"
+        "  gardu driver replay air.jsonl"
     )
+    from agent.cli import capture, sniff  # noqa: PLC0415 - only this command needs them
+
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     raw = argparse.RawDescriptionHelpFormatter
 
@@ -56,9 +61,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     simulator.add_argument("--seed", type=int, default=0, help="chooses the values (default 0)")
     simulator.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between frames (default 1)")
 
+    sniff.configure(actions.add_parser("sniff", help="whose frames are on a port", formatter_class=raw))
+    capture.configure_record(actions.add_parser("record", help="keep what a port says", formatter_class=raw))
+    capture.configure_replay(actions.add_parser("replay", help="read a recording again", formatter_class=raw))
+
 
 def run(args: argparse.Namespace) -> int:
-    """Run one action; 0 done, 2 cannot be tried, 3 nothing decoded."""
+    """Run one action; 0 done, 2 cannot be tried, 3 nothing decoded; `sniff` and `replay` say more with 1."""
+    from agent.cli import capture, sniff  # noqa: PLC0415
     from drivers.errors import DriverError  # noqa: PLC0415 - nothing heavy before it is needed
     from drivers.io.catalog import registry  # noqa: PLC0415
 
@@ -71,6 +81,12 @@ def run(args: argparse.Namespace) -> int:
                 return _show(drivers, args.name, as_json=args.json)
             case "decode":
                 return _decode(drivers, args.name, args.option, args.hex)
+            case "sniff":
+                return sniff.run(args, drivers)
+            case "record":
+                return capture.run_record(args, drivers)
+            case "replay":
+                return capture.run_replay(args, drivers)
             case _:
                 return _simulate(args)
     except DriverError as error:
@@ -148,15 +164,9 @@ def _example(name: str, info: "DriverInfo") -> str:
 
 
 def _decode(drivers: "Registry", name: str, given: "Sequence[str]", words: "Sequence[str]") -> int:
-    info = drivers.info(name)
-    options: dict[str, OptionValue] = {}
-    kinds = {option.name: option.kind for option in info.options}
-    for pair in given:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            return _fail(f"--option {pair}: write it as name=value")
-        plain = kinds.get(key.strip()) in ("text", "quantity", None) and not value.startswith(('"', "'"))
-        options[key.strip()] = value if plain else _toml(value)
+    from agent.cli.driver_options import read_options  # noqa: PLC0415
+
+    options = read_options(drivers.info(name), given)
     frames: list[bytes] = []
     for word in words:
         frame = _bytes(word)
@@ -172,17 +182,6 @@ def _decode(drivers: "Registry", name: str, given: "Sequence[str]", words: "Sequ
     if not decoded.reasons:
         print("no reading in these bytes", file=sys.stderr)
     return 3
-
-
-def _toml(text: str) -> "OptionValue":
-    """A value as it would stand in TOML; text that is none stays text."""
-    import tomli  # noqa: PLC0415
-
-    try:
-        value: OptionValue = tomli.loads(f"value = {text}")["value"]
-    except tomli.TOMLDecodeError:
-        return text
-    return value
 
 
 def _bytes(word: str) -> bytes | None:

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 COMMANDS = {
     "check": ("agent.cli.check", "check the configuration and say what is wrong and how to cure it"),
     "read": ("agent.cli.read", "take a sample of the sensors now"),
+    "ports": ("agent.cli.ports", "show every serial port, who holds it and the line to write"),
     "run": ("agent.cli.run", "run the agent (systemd does this)"),
-    "driver": ("agent.cli.driver", "list, show, decode or simulate a sensor's driver"),
+    "driver": ("agent.cli.driver", "list, show, decode, simulate, sniff, record or replay a sensor's driver"),
     "clock": ("agent.cli.clock", "show what time is believed and why, or set it by hand"),
     "verify": ("agent.cli.verify", "prove batches or a whole spool offline"),
     "demo": ("agent.cli.demo", "show the whole of Gardu at work on this machine"),
     "version": ("agent.cli.version", "print the version and what it runs on"),
 }
-_EPILOG = "check = the file, read = the sensors, run = the agent.  `gardu COMMAND --help` shows an example."
+_EPILOG = "check = the file, ports = the sockets, read = the sensors.  `gardu COMMAND --help` shows an example."
 
 
 def main(argv: Sequence[str] | None = None) -> int:

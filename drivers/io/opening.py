@@ -176,7 +176,7 @@ def _why(error: Exception, device: Path, line: Line) -> str:
     if code in _GONE:
         return f"not plugged in: {device} is gone"
     if code in (errno.EACCES, errno.EPERM):
-        return _permission(device)
+        return permission_cure(device)
     if code in (errno.EBUSY, errno.EAGAIN):
         holder = holder_of(device)
         return f"{device} is in use by {holder}" if holder else f"{device} is in use by another program"
@@ -198,7 +198,8 @@ def _errno(error: BaseException | None) -> int | None:
     return None
 
 
-def _permission(device: Path) -> str:
+def permission_cure(device: Path) -> str:
+    """Say for people why a device may not be opened, and what to do."""
     try:
         group = grp.getgrgid(device.stat().st_gid).gr_name
     except (OSError, KeyError):

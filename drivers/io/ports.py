@@ -42,6 +42,7 @@ class Attached:
         serial: USB serial number; empty when the adapter has none.
         ids: USB vendor and product, e.g. ``"0403:6001"``.
         product: What the adapter calls itself.
+        maker: Who made it, as it says.
         node: Device tree node of an on-board UART, e.g. ``"serial@7e201000"``.
     """
 
@@ -51,6 +52,7 @@ class Attached:
     serial: str = ""
     ids: str = ""
     product: str = ""
+    maker: str = ""
     node: str = ""
 
     @property
@@ -106,6 +108,18 @@ def identify(device: Path, sys_root: Path = SYS) -> str:
     """Return who the adapter behind a device file is; empty when nothing is known of it."""
     known = _inspect(sys_root / "class/tty" / device.name)
     return known.identity if known else ""
+
+
+def uart_name(device: Attached, sys_root: Path = SYS, dev_root: Path = DEV) -> str:
+    """Return the best name of an on-board UART: its header pin where it has one, else what the kernel calls it."""
+    for pin, nodes in _HEADER.items():
+        if device.node in nodes:
+            return pin
+    primary = dev_root / "serial0"
+    fixed = {other.node for other in attached(sys_root)} & set(_HEADER[_PRIMARY])
+    if not fixed and primary.is_symlink() and primary.resolve().name == device.device:
+        return _PRIMARY
+    return device.device
 
 
 def _choices(devices: Sequence[Attached]) -> str:
@@ -165,6 +179,7 @@ def _inspect(entry: Path) -> Attached | None:
                 serial=_text(adapter / "serial"),
                 ids=f"{_text(adapter / 'idVendor')}:{_text(adapter / 'idProduct')}",
                 product=_text(adapter / "product"),
+                maker=_text(adapter / "manufacturer"),
             )
         node = folder / "of_node"
         if node.is_symlink():
