@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-system test-faults check bench lock
+.PHONY: help install demo test conformance test-system test-faults check bench lock
 
 # Debian keeps mosquitto in sbin, which is not on the PATH of an ordinary account.
 export PATH := $(PATH):/usr/sbin
@@ -28,6 +28,10 @@ test: ## format, lint, types, import contracts and the tests
 	$(bin)/mypy
 	$(bin)/lint-imports --no-logo
 	$(bin)/pytest -m "not campaign and not faults" $(ARGS)
+
+conformance: ## the conformance kit as a table: each driver by K1 to K19, and why a check does not apply
+	@scripts/setup.sh test
+	@$(bin)/python -m tests.drivers.conformance.report
 
 test-system: ## campaigns: 60 kills under load, noise, forgeries, cuts; GARDU_KILLS, GARDU_SEED choose
 	@scripts/setup.sh test
