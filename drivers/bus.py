@@ -236,13 +236,14 @@ class Bus:
 
     def _absorb(self, unit: _Unit, events: Sequence[Event], now_ns: int) -> list[Event]:
         """Take the questions out of a driver's events and put them in its queue."""
-        outward: list[Event] = []
-        for event in events:
-            if not isinstance(event, Ask):
-                outward.append(event)
-            elif self._welcome(unit, event.transaction, now_ns):
-                unit.queue.append(event.transaction)
-        return outward
+        asked = [event.transaction for event in events if isinstance(event, Ask)]
+        if unit.misses >= _SILENT_AFTER and asked:
+            turn = unit.misses % len(asked)  # a unit that never answers one question comes back by another
+            asked = asked[turn:] + asked[:turn]
+        for transaction in asked:
+            if self._welcome(unit, transaction, now_ns):
+                unit.queue.append(transaction)
+        return [event for event in events if not isinstance(event, Ask)]
 
     def _welcome(self, unit: _Unit, asked: Transaction, now_ns: int) -> bool:
         """Whether a question is queued: not when it already waits, nor when its unit is set aside."""

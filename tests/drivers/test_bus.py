@@ -155,6 +155,21 @@ def test_a_unit_that_comes_back_is_reported_once_and_polled_as_before() -> None:
     assert any(isinstance(event, Identified) and event.sensor == "u1" for event in wire.events)
 
 
+def test_a_unit_that_never_answers_its_first_question_comes_back_by_another() -> None:
+    registers = [{**_REGISTER, "channel": name, "register": at} for name, at in (("dead", 0), ("live", 50))]
+    bus = Bus([_unit("one", 1, registers=registers)])
+    now_ns, off, heard = S, range(20, 40), list[int]()
+    events = bus.start(now_ns)
+    while now_ns < 300 * S:
+        for event in events:
+            if isinstance(event, Send) and event.data[3] == 50 and now_ns // S not in off:
+                heard += [now_ns // S for one in bus.receive(_reply(1, 7), now_ns + MS) if isinstance(one, Reading)]
+        now_ns = max(now_ns + MS, bus.deadline() or now_ns + S)
+        events = bus.tick(now_ns)
+    assert sum(at < 20 for at in heard) > 5
+    assert sum(at > 200 for at in heard) > 50
+
+
 @pytest.mark.parametrize("heard", [b"", b"echo", b"\x00\x11\x22"])
 def test_silence_says_what_was_heard(heard: bytes) -> None:
     bus, events = _started(_unit("u1", 1))
