@@ -4,7 +4,7 @@ A talking unit stands alone on its port and its bytes pass straight through. Pol
 that stays silent is set aside and costs the others almost nothing.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -111,15 +111,20 @@ def clashes(sensors: Sequence[Attached]) -> str | None:
 
 @dataclass(slots=True, kw_only=True)
 class _Unit:
-    """What the bus knows of one polled unit."""
+    """What the bus knows of one polled unit; ``in_vain`` counts what it did not answer since its last answer."""
 
     driver: Driver
     queue: deque[Transaction] = field(default_factory=deque)
-    misses: int = 0
+    in_vain: Counter[bytes] = field(default_factory=Counter)
     silent: bool = False
     aside_until_ns: int = 0
     not_before_ns: int = 0
     served_ns: int = -1
+
+    @property
+    def misses(self) -> int:
+        """Questions in a row without an answer."""
+        return self.in_vain.total()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -219,7 +224,7 @@ class Bus:
         """The port is gone: forget what was asked and what was half heard."""
         for unit in self._units.values():
             unit.queue.clear()
-            unit.misses = 0
+            unit.in_vain.clear()
             unit.aside_until_ns = unit.not_before_ns = 0
         self._active = None
         self._buffer = b""
@@ -237,9 +242,8 @@ class Bus:
     def _absorb(self, unit: _Unit, events: Sequence[Event], now_ns: int) -> list[Event]:
         """Take the questions out of a driver's events and put them in its queue."""
         asked = [event.transaction for event in events if isinstance(event, Ask)]
-        if unit.misses >= _SILENT_AFTER and asked:
-            turn = unit.misses % len(asked)  # a unit that never answers one question comes back by another
-            asked = asked[turn:] + asked[:turn]
+        if unit.misses >= _SILENT_AFTER:  # one that never answers its first question comes back by another
+            asked.sort(key=lambda one: unit.in_vain[one.request])
         for transaction in asked:
             if self._welcome(unit, transaction, now_ns):
                 unit.queue.append(transaction)
@@ -282,7 +286,7 @@ class Bus:
         self._babble_ns = now_ns + max(_BABBLE_NS, self._gap_ns)
 
     def _answered(self, unit: _Unit) -> list[Event]:
-        unit.misses = 0
+        unit.in_vain.clear()
         if not unit.silent:
             return []
         unit.silent = False
@@ -293,7 +297,7 @@ class Bus:
         unit, transaction = active.unit, active.transaction
         heard = self._buffer
         self.counters.timeouts += 1
-        unit.misses += 1
+        unit.in_vain[transaction.request] += 1
         # A late answer to this question must not be taken for the answer to the next one.
         unit.not_before_ns = now_ns + transaction.timeout_ns
         self._active = None

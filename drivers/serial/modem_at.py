@@ -291,7 +291,9 @@ class _Meaning:
 
     def _ussd(self, line: bytes) -> Said:
         request, _, answer = line.partition(b"\n")
-        quota = self._quotas[request]
+        quota = self._quotas.get(request)
+        if quota is None:
+            return Said(detail="an answer to a question that nobody asked", settles=False)
         match = _USSD.search(answer)
         text = _ussd_text(match[2] or b"", int(match[3] or 0)) if match else ""
         found = quota.pattern.search(text)
