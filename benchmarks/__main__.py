@@ -244,7 +244,7 @@ def _footnotes(drains: list[drain.Drain], filled: full.Full, iced: frozen.Frozen
     seal_s = found(*(one.seal_s for one in drains)).value
     known = faults.faults()
     told = (
-        f"Sums over {known.tables} tables of `tests/faults/RESULTS.md`."
+        f"Sums over {known.campaigns} campaigns that `tests/faults/RESULTS.md` tells of."
         if known
         else "See `make test-faults`: there is no result file yet."
     )

@@ -6,29 +6,35 @@ from benchmarks.faults import Faults, faults
 
 _TEXT = """# Results
 
-## Cuts
+## Real processes
 
-| model | states | lost | twice |
-| --- | --- | --- | --- |
-| honest | 1 000 | 0 | 0 |
-| lying | 1 000 | 1,204 | 0 |
-
-| readings | note |
+| what | result |
 | --- | --- |
-| lost | not a column |
+| campaign, run 1 | 20 faults in 32 s, lost 3, twice 0, alarms first |
+| card dead | 1500 rows, lost 0, twice 2 |
+| card slow | 878 rows, lost 9 |
 
-## Links
+## Simulated runs
 
-| fault | twice | lost |
-| --- | --- | --- |
-| half-open | 3 | 1 |
+| what | number |
+| --- | --- |
+| rows promised | 70 |
+| rows promised and lost | 1 |
+| rows twice at the center | 4 |
 """
 
 
-def test_lost_and_twice_are_summed_over_every_table_that_has_both(tmp_path: Path) -> None:
+def test_lost_and_twice_are_summed_over_every_campaign_that_counts_both(tmp_path: Path) -> None:
     path = tmp_path / "RESULTS.md"
     path.write_text(_TEXT)
-    assert faults(path) == Faults(tables=2, lost=1205, twice=3)
+    assert faults(path) == Faults(campaigns=3, lost=4, twice=6)
+
+
+def test_the_committed_results_are_understood() -> None:
+    found = faults()
+    assert found is not None
+    assert found.campaigns > 10
+    assert (found.lost, found.twice) == (0, 0)
 
 
 def test_without_a_result_file_nothing_is_claimed(tmp_path: Path) -> None:
