@@ -286,8 +286,8 @@ def _ask_center(found: _Audit, messages: list[bytes], held: list[Held], *, hones
             totals = audit.totals
             if totals.twice or totals.unverified or totals.unprojected or any(node.unequal for node in audit.nodes):
                 verdict.wrong.append(f"the center's account: {totals}")
-            if totals.lost:
-                told.add("rows missing")
+            if not audit.sound:
+                told.add("the audit is not sound")
     verdict.told = frozenset(told)
     if verdict.knows and not told and not verdict.emptied:
         verdict.wrong.append("the center has batches that the card has forgotten, and says nothing")
