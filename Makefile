@@ -35,7 +35,7 @@ conformance: ## the conformance kit as a table: each driver by K1 to K19, and wh
 
 test-system: ## campaigns: 60 kills under load, noise, forgeries, cuts; GARDU_KILLS, GARDU_SEED choose
 	@scripts/setup.sh test
-	GARDU_KILLS=$${GARDU_KILLS:-60} $(bin)/pytest -m campaign -rP $(ARGS)
+	GARDU_KILLS=$${GARDU_KILLS:-60} $(bin)/pytest -m campaign --ignore=tests/drivers/conformance -rP $(ARGS)
 
 test-faults: ## power cuts and fault campaigns, a tenth; FULL=1 runs all, writes tests/faults/RESULTS.md; GARDU_SEED repeats
 	@scripts/setup.sh faults
