@@ -7,6 +7,7 @@ out depends only on the bytes, never on how they were cut. Memory is bounded, wo
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 _RAW_KEPT = 64  # bytes of a rejected stretch that are shown
@@ -182,7 +183,7 @@ class LineFrame:
     Args:
         ends: Each of these bytes ends a line; empty lines are skipped.
         max_length: Longest line in bytes; a longer one is dropped up to its end, unless a start mark follows in it.
-        start: Mark a line begins with, included in the frame; what stands before it is noise. Empty: no mark.
+        start: Mark, or marks, a line begins with, included in the frame; what stands before it is noise. Empty: none.
         check: Says what is wrong with a line. With a start mark the search goes on at the next mark inside it.
         whole_only: Drop what comes before the first end: it may be the tail of a line that began unheard.
     """
@@ -195,13 +196,14 @@ class LineFrame:
         max_length: int,
         check: Check,
         *,
-        start: bytes = b"",
+        start: bytes | tuple[bytes, ...] = b"",
         whole_only: bool = False,
     ) -> None:
         self._ends = re.compile(b"[" + re.escape(ends) + b"]")
         self._max = max_length
         self._check = check
-        self._start = start
+        marks = (start,) if isinstance(start, bytes) else start
+        self._start = re.compile(b"|".join(re.escape(mark) for mark in marks)) if start else None
         self._buffer = b""
         self._cut = False
         self._whole_only = whole_only
@@ -235,7 +237,7 @@ class LineFrame:
         if not line:
             return
         if self._start:
-            self._search(line, out)
+            self._search(self._start, line, out)
         elif cut or tail:
             self._noise.flush(out)
             reason = "too long" if cut else "partial"
@@ -245,23 +247,17 @@ class LineFrame:
             fault = self._check(line)
             out.append(line if fault is None else _dropped(fault, line, len(line)))
 
-    def _search(self, line: bytes, out: list[Piece]) -> None:
+    def _search(self, start: re.Pattern[bytes], line: bytes, out: list[Piece]) -> None:
         """Find the first start mark in the line from which it passes the check."""
-        at = line.find(self._start)
-        if at < 0:
-            self._noise.add(line, out)
-            return
-        self._noise.add(line[:at], out)
-        self._noise.flush(out)
-        fault = self._check(line[at:])
-        if fault is None:
-            out.append(line[at:])
-            return
-        later = line.find(self._start, at + 1)
-        count = (later if later >= 0 else len(line)) - at
-        out.append(_dropped(fault, line[at:], count))
-        if later >= 0:
-            self._search(line[later:], out)
+        marks = [found.start() for found in start.finditer(line)]
+        self._noise.add(line[: marks[0]] if marks else line, out)
+        for at, later in pairwise([*marks, len(line)]):
+            self._noise.flush(out)
+            fault = self._check(line[at:])
+            if fault is None:
+                out.append(line[at:])
+                return
+            out.append(_dropped(fault, line[at:], later - at))
 
     def rest(self) -> list[Dropped]:
         """Give up what is held and return it as dropped."""
@@ -269,6 +265,107 @@ class LineFrame:
         if self._buffer:
             out.append(_dropped(Fault(reason="incomplete", detail="no line end"), self._buffer, len(self._buffer)))
         self._buffer, self._cut, self._tail = b"", False, self._whole_only
+        return out
+
+    @property
+    def held(self) -> int:
+        """Bytes kept for later."""
+        return len(self._buffer) + self._noise.held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How messages of one kind begin, end and are checked, for `EndedFrame`.
+
+    Attributes:
+        starts: Each of these bytes may begin one.
+        end: Matches the last bytes of one, check bytes behind its end mark included.
+        end_max: Bytes of the longest such match.
+        longest: Bytes within which the end must begin.
+        check: Says what is wrong with a whole message, None when nothing is.
+        common: The start is common in other talk, so that what fails is noise.
+    """
+
+    starts: bytes
+    end: re.Pattern[bytes]
+    end_max: int
+    longest: int
+    check: Check
+    common: bool = False
+
+
+class EndedFrame:
+    """Messages of one or more forms that have no length but an end. What fails costs one byte.
+
+    Args:
+        forms: Their starts differ.
+    """
+
+    __slots__ = ("_buffer", "_form", "_forms", "_noise", "_searched", "_starts")
+
+    def __init__(self, *forms: Form) -> None:
+        self._forms = {start: form for form in forms for start in form.starts}
+        self._starts = re.compile(b"[" + re.escape(bytes(self._forms)) + b"]")
+        self._buffer = b""
+        self._form: Form | None = None
+        self._searched = 1  # before it no end of that form begins
+        self._noise = Noise()
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """Take bytes; return the messages and drops they complete, in order."""
+        out: list[Piece] = []
+        self._buffer += data
+        while self._buffer:
+            start = self._starts.search(self._buffer)
+            self._skip(start.start() if start else len(self._buffer), out)
+            if not self._buffer:
+                break
+            form = self._forms[self._buffer[0]]
+            if form is not self._form:
+                self._form, self._searched = form, 1
+            end = form.end.search(self._buffer, self._searched)
+            if end is not None and end.start() <= form.longest:
+                self._take(form, self._buffer[: end.end()], out)
+                continue
+            if end is None:
+                self._searched = max(1, len(self._buffer) - form.end_max + 1)
+                if len(self._buffer) < form.longest + form.end_max:
+                    break
+            fault = Fault(reason="too long", detail=f"no end in {form.longest} bytes")
+            self._fail(form, fault, self._buffer[: form.longest], out)
+        return out
+
+    def _take(self, form: Form, message: bytes, out: list[Piece]) -> None:
+        fault = form.check(message)
+        if fault is not None:
+            self._fail(form, fault, message, out)
+            return
+        self._noise.flush(out)
+        out.append(message)
+        self._forget(len(message))
+
+    def _fail(self, form: Form, fault: Fault, message: bytes, out: list[Piece]) -> None:
+        """A good message may begin inside the bad one."""
+        if form.common:
+            self._skip(1, out)
+            return
+        self._noise.flush(out)
+        out.append(_dropped(fault, message, 1))
+        self._forget(1)
+
+    def _skip(self, count: int, out: list[Piece]) -> None:
+        self._noise.add(self._buffer[:count], out)
+        self._forget(count)
+
+    def _forget(self, count: int) -> None:
+        self._buffer, self._searched = self._buffer[count:], max(1, self._searched - count)
+
+    def rest(self) -> list[Dropped]:
+        """Give up what is held and return it as dropped."""
+        out = self._noise.take()
+        if self._buffer:
+            out.append(_dropped(Fault(reason="incomplete", detail="no end"), self._buffer, len(self._buffer)))
+        self._forget(len(self._buffer))
         return out
 
     @property

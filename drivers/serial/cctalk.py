@@ -1,43 +1,43 @@
 """Coin acceptors and bill validators on ccTalk: counters and faults, read only. No I/O.
 
-Source: ccTalk generic specification 4.6: part 1, 7 and 8 (message, checksums), part 2 (headers 254 to 159), part 3,
-appendix 5 (fault codes). Asked are only headers that change nothing; never payout, inhibit, reset or address.
+Source: ccTalk generic specification 4.6: part 2 (headers 254 to 159), part 3, appendix 5 (fault codes).
+Asked are only headers that change nothing; never payout, inhibit, reset or address.
 """
 
-from binascii import crc_hqx
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from drivers.driver import Channel, DriverInfo, Event, Line, Option, OptionValue, Verdict
 from drivers.errors import OptionError
-from drivers.framing import Dropped, Noise, Piece, sum8
 from drivers.serial.asked import Asked
+from drivers.serial.cctalk_frames import BUSY, HOST, LONGEST_DATA, NAK, REPLY, SHORTEST, Messages, Talk, message
 from drivers.serial.decoded import Decoded
 from drivers.serial.options import Options, paced
 from drivers.serial.polled import Question
 from drivers.serial.stream import Said, Stream, Value
 
-_HOST = 1
-_SHORTEST = 5  # destination, length, source, header, checksum
-_LONGEST_DATA = 32  # of the answers asked for here
-_REPLY, _NAK, _BUSY = 0, 5, 6
 _SELF_CHECK, _CREDITS, _BILLS = 232, 229, 159
 _INSERTED, _ACCEPTED, _REJECTED, _FRAUD = 226, 225, 194, 193
 _PRODUCT, _SERIAL = 244, 242
 _COUNTERS = {_INSERTED: "inserted", _ACCEPTED: "accepted", _REJECTED: "rejected", _FRAUD: "fraud_attempts"}
 _EVENT_BYTES = 11  # event counter and five events of two bytes
 _COUNTER_BYTES = 3
-_RAW_KEPT = 64
+_MOST_COINS_PER_S = 10.0
+_COIN_COUNTERS = {
+    "inserted": "coins put in",
+    "accepted": "coins taken",
+    "rejected": "coins given back",
+    "fraud_attempts": "",
+}
 _SELDOM = 12  # counters are asked for at each so-many-th poll
 _HEADERS = {
     254: "simple poll",
     1: "reset",
     228: "master inhibit",
     167: "dispense",
-    _REPLY: "reply",
-    _NAK: "NAK",
-    _BUSY: "busy",
+    REPLY: "reply",
+    NAK: "NAK",
+    BUSY: "busy",
 }
 _FAULTS = {
     1: "EEPROM checksum",
@@ -109,10 +109,18 @@ INFO = DriverInfo(
             high=255.0,
             doc="credits and events; 0 after power-on, then 1 to 255 over and over",
         ),
-        Channel(name="inserted", unit="1", kind="counter", low=0.0, high=16_777_215.0, doc="coins put in"),
-        Channel(name="accepted", unit="1", kind="counter", low=0.0, high=16_777_215.0, doc="coins taken"),
-        Channel(name="rejected", unit="1", kind="counter", low=0.0, high=16_777_215.0, doc="coins given back"),
-        Channel(name="fraud_attempts", unit="1", kind="counter", low=0.0, high=16_777_215.0),
+        *(
+            Channel(
+                name=name,
+                unit="1",
+                kind="counter",
+                low=0.0,
+                high=16_777_215.0,
+                max_step_per_s=_MOST_COINS_PER_S,
+                doc=doc,
+            )
+            for name, doc in _COIN_COUNTERS.items()
+        ),
     ),
     options=(
         Option(
@@ -146,37 +154,9 @@ INFO = DriverInfo(
     stale_after_s=60.0,
     integrity="sum8",
     confirm=2,
+    proves="unit",
     source="ccTalk generic specification 4.6, parts 1 to 3",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One message, whichever its checksum; ``source`` is None where a CRC takes its place."""
-
-    destination: int
-    source: int | None
-    header: int
-    data: bytes
-
-
-def message(destination: int, header: int, data: bytes = b"", *, source: int = _HOST, crc: bool = False) -> bytes:
-    """Frame a message."""
-    head = bytes((destination, len(data)))
-    if crc:
-        total = crc_hqx(head + bytes((header,)) + data, 0)
-        return head + bytes((total & 0xFF, header)) + data + bytes((total >> 8,))
-    body = head + bytes((source, header)) + data
-    return body + bytes((-sum8(body) & 0xFF,))
-
-
-def read(frame: bytes, *, crc: bool) -> Message | None:
-    """Read a whole frame; None when its checksum is wrong."""
-    data = frame[4:-1]
-    again = message(frame[0], frame[3], data, source=frame[2], crc=crc)
-    if again != frame:
-        return None
-    return Message(destination=frame[0], source=None if crc else frame[2], header=frame[3], data=data)
 
 
 class CcTalk(Asked):
@@ -194,7 +174,7 @@ class CcTalk(Asked):
 
     def _heard(self, asked: int, frame: bytes) -> Said:
         data = frame[4:-1]
-        if frame[3] != _REPLY:
+        if frame[3] != REPLY:
             return Said(detail=f"refused with {_HEADERS[frame[3]]}", settles=False)
         if asked == _PRODUCT:
             self._product = "".join(
@@ -229,7 +209,7 @@ def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: fl
             Question(
                 request=message(unit, header, crc=crc),
                 answered_by=partial(_answers, header),
-                reply_bytes=_SHORTEST + _LONGEST_DATA,
+                reply_bytes=SHORTEST + LONGEST_DATA,
                 polls=polls,
             )
             for header, polls in asked.items()
@@ -242,11 +222,11 @@ def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: fl
 
 def _answers(asked: int, frame: bytes) -> bool:
     """Whether a reply can be the one to a header: other replies to the host have other lengths."""
-    if frame[3] in (_NAK, _BUSY):
+    if frame[3] in (NAK, BUSY):
         return True
     lengths = {_SELF_CHECK: (1, 2), _SERIAL: (3, 4), _CREDITS: (_EVENT_BYTES,), _BILLS: (_EVENT_BYTES,)}
     lengths |= dict.fromkeys(_COUNTERS, (_COUNTER_BYTES,))
-    return len(frame) - _SHORTEST in lengths.get(asked, range(1, _LONGEST_DATA + 1))
+    return len(frame) - SHORTEST in lengths.get(asked, range(1, LONGEST_DATA + 1))
 
 
 def _said(asked: int, data: bytes) -> Said:
@@ -263,7 +243,9 @@ def _said(asked: int, data: bytes) -> Said:
 
 
 def decode(name: str, options: Mapping[str, OptionValue], frames: Sequence[bytes]) -> Decoded:
-    """Say what messages mean; a reply by its length, or as the answer to the header in the option ``request``.
+    """Say what messages mean: a reply as the answer to the request before it, which the one wire echoes.
+
+    Without one it is the answer to the header in the option ``request``, or what its length says.
 
     Raises:
         OptionError: An option cannot be used.
@@ -274,95 +256,38 @@ def decode(name: str, options: Mapping[str, OptionValue], frames: Sequence[bytes
         raise OptionError("request", f"{asked!r} is no header, e.g. 229")
     given = Options(INFO, plain)
     crcs = (given.text("checksum") == "crc",) if given.given("checksum") else (False, True)
-    meaning = partial(_lone, int(asked) if asked else None)
-    return Stream(name, info=INFO, codec=_Lone(crcs), meaning=meaning).decode(frames)
+    meaning = _Overheard(int(asked) if asked else 0).of
+    return Stream(name, info=INFO, codec=Talk(crcs), meaning=meaning).decode(frames)
 
 
-def _lone(asked: int | None, frame: bytes) -> Said:
-    """What one message says when nobody remembers the question."""
-    destination, header, data = frame[0], frame[3], frame[4:-1]
-    if destination != _HOST or header != _REPLY:
+class _Overheard:
+    """What messages say to who did not ask.
+
+    Args:
+        asked: Header that a reply without a request before it answers; 0 when nobody knows.
+    """
+
+    def __init__(self, asked: int) -> None:
+        self._asked = asked
+        self._last = 0
+
+    def of(self, frame: bytes) -> Said:
+        """What one message says."""
+        destination, header = frame[0], frame[3]
+        if destination == HOST and header == REPLY:
+            asked, self._last = self._last, 0
+            return _overheard(asked or self._asked, frame)
+        self._last = header if destination != HOST else 0
         what = _HEADERS.get(header, "")
         return Said(
             detail=f"a message to {destination} with header {header} {what}".rstrip() + ", no reply with a value"
         )
+
+
+def _overheard(asked: int, frame: bytes) -> Said:
+    data = frame[4:-1]
     by_length = {1: _SELF_CHECK, 2: _SELF_CHECK, _EVENT_BYTES: _CREDITS}
     header = asked or by_length.get(len(data), 0)
     if header in (_SELF_CHECK, _CREDITS, _BILLS, *_COUNTERS) and _answers(header, frame):
         return _said(header, data)
     return Said(detail=f"a reply of {len(data)} data bytes; name the header it answers, e.g. --option request=226")
-
-
-class Messages:
-    """Codec: replies of one unit to the host among an echo, noise and the talk of others.
-
-    A byte that could begin a longer message never hides a whole one behind it: what matters is the answer, and now.
-    """
-
-    def __init__(self, unit: int, *, crc: bool) -> None:
-        self._unit = unit
-        self._crc = crc
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """Take bytes; return the replies they complete."""
-        self._buffer += data
-        out: list[Piece] = []
-        noise = Noise()
-        at = lost = 0
-        while at + _SHORTEST <= len(self._buffer):
-            end = at + _SHORTEST + self._buffer[at + 1]
-            found = read(self._buffer[at:end], crc=self._crc) if end <= len(self._buffer) else None
-            if found is None or not self._is_reply(found):
-                at += 1
-                continue
-            noise.add(self._buffer[lost:at], out)
-            noise.flush(out)
-            out.append(self._buffer[at:end])
-            at = lost = end
-        if lost:
-            self._buffer = self._buffer[lost:]
-        return out
-
-    def _is_reply(self, found: Message) -> bool:
-        ours = found.destination == _HOST and found.source in (None, self._unit)
-        return ours and found.header in (_REPLY, _NAK, _BUSY) and len(found.data) <= _LONGEST_DATA
-
-    def rest(self) -> list[Dropped]:
-        """Give up what is held."""
-        gone, self._buffer = self._buffer, b""
-        return [Dropped(reason="noise", raw=gone[:_RAW_KEPT], count=len(gone))] if gone else []
-
-    @property
-    def held(self) -> int:
-        """Bytes kept for later."""
-        return len(self._buffer)
-
-
-class _Lone:
-    """Codec of `decode`: messages between anybody."""
-
-    def __init__(self, crcs: Sequence[bool]) -> None:
-        self._crcs = tuple(crcs)
-
-    def feed(self, data: bytes) -> list[Piece]:
-        out: list[Piece] = []
-        at = 0
-        while at < len(data):
-            end = at + _SHORTEST + (data[at + 1] if at + 1 < len(data) else 0)
-            frame = data[at:end]
-            if end <= len(data) and any(read(frame, crc=crc) for crc in self._crcs):
-                out.append(frame)
-                at = end
-                continue
-            reason = "checksum" if end <= len(data) else "incomplete"
-            out.append(Dropped(reason=reason, raw=data[at : at + _RAW_KEPT], count=len(data) - at))
-            break
-        return out
-
-    def rest(self) -> list[Dropped]:
-        return []
-
-    @property
-    def held(self) -> int:  # pragma: no cover - it holds nothing, and only `decode` has it
-        return 0

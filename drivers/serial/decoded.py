@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from drivers.driver import Channel
-from drivers.reading import Quality, Reading
+from drivers.reading import NOT_MEASURED, Quality, Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +23,14 @@ class Decoded:
 
 
 def within_range(readings: Sequence[Reading], channels: Sequence[Channel]) -> tuple[Reading, ...]:
-    """Flag values outside the believable range of their channel."""
+    """Flag measured values outside the believable range of their channel."""
     known = {channel.name: channel for channel in channels}
     return tuple(_flagged(reading, known.get(reading.channel)) for reading in readings)
 
 
 def _flagged(reading: Reading, channel: Channel | None) -> Reading:
     value = reading.value
-    if channel is None or isinstance(value, bool | str):
+    if channel is None or isinstance(value, bool | str) or not NOT_MEASURED.isdisjoint(reading.quality):
         return reading
     low_fits = channel.low is None or value >= channel.low
     high_fits = channel.high is None or value <= channel.high

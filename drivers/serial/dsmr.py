@@ -1,7 +1,8 @@
 """Smart meters with a P1 port (DSMR, ESMR, eMUCS): telegrams to readings. No I/O.
 
 Source: DSMR P1 companion standard 5.0.2, 5.2 (framing), 6.2 (CRC-16 over all from ``/`` to ``!``, line ends included),
-6.12 (objects); DSMR 2.2 and 3.0 end in a bare ``!``. The port speaks only while its request line is high.
+6.12 (objects); DSMR 2.2 and 3.0 end in a bare ``!``; ndokter/dsmr_parser, test/example_telegrams.py (telegrams of many
+makers, one whose CRC has no leading zero). The port speaks only while its request line is high.
 """
 
 import re
@@ -9,23 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from drivers.driver import Channel, DriverInfo, Line, Option, OptionValue
-from drivers.framing import Dropped, Fault, Noise, Piece
-from drivers.reading import Quality
+from drivers.framing import EndedFrame, Fault, Form
 from drivers.serial.decoded import Decoded
-from drivers.serial.obis import amount, electricity, energy, entries, per_phase
+from drivers.serial.obis import Witnesses, amount, electricity, energy, entries, per_phase
 from drivers.serial.options import Options, paced
 from drivers.serial.rtu import crc16
 from drivers.serial.stream import Said, Stream, Value
 
 _LONGEST = 4096  # a full telegram of version 5 with four meters behind has about 2000 bytes
-_START = b"/"
-_END = re.compile(rb"\n!([0-9A-Fa-f]{4}|)\r?\n")
-_HEAD = re.compile(rb"/[A-Za-z]{3}[0-9A-Za-z][^\r\n]{0,40}\r?\n\r?\n")
+_END = re.compile(rb"\n!([0-9A-Fa-f]{0,4})\r?\n")
+_HEAD = re.compile(rb"/[A-Za-z]{3}[^\r\n]{1,41}\r?\n\r?\n")
 _SAYS_VERSION = (b"\n1-3:0.2.8(", b"\n0-0:96.1.4(")  # only telegrams with a CRC do
-_DATA = re.compile(rb"(?:\d{1,3}-\d{1,3}:\d{1,3}\.\d{1,3}\.\d{1,3})?(?:\([^()]*\))+|")
-_RAW_KEPT = 64
-_NEAR = 0.02  # of a channel's range
-_UNCONFIRMED = frozenset({Quality.UNCONFIRMED})
+_DATA = re.compile(rb"(?:\d{1,3}-\d{1,3}:\d{1,3}\.\d{1,3}\.\d{1,3}(?:\*\d{1,3})?)?(?:\([^()]*\))+|")
 _GAS, _WATER = "003", "007"  # device types behind 24.1.0, DSMR P1 5.0.2, 6.12; EN 13757-3 table 8
 
 _NAMES = {
@@ -108,7 +104,7 @@ def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: fl
     return Stream(
         sensor,
         info=paced(info, every_s),
-        codec=Telegrams(),
+        codec=EndedFrame(_TELEGRAM),
         meaning=_Meaning({channel.name: channel for channel in info.channels}).of,
         line_end=b"\n",
         hint="9600 7E1 for versions 2 and 3? signal inverted?",
@@ -124,117 +120,40 @@ def decode(name: str, options: Mapping[str, OptionValue], frames: Sequence[bytes
     return make(name, name, options, None).decode(frames)
 
 
-class Telegrams:
-    """Codec: from ``/`` to the line of the ``!``."""
-
-    __slots__ = ("_buffer", "_noise", "_searched")
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._searched = 0  # up to here no end was found
-        self._noise = Noise()
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """Take bytes; return the telegrams and drops they complete, in order."""
-        out: list[Piece] = []
-        self._buffer += data
-        while self._buffer:
-            start = self._buffer.find(_START)
-            self._skip(len(self._buffer) if start < 0 else start, out)
-            end = _END.search(self._buffer, self._searched)
-            if end is not None and end.start() < _LONGEST:
-                telegram = self._buffer[: end.end()]
-                fault = _check(telegram, end[1])
-                self._noise.flush(out)
-                if fault is None:
-                    out.append(telegram)
-                    self._buffer, self._searched = self._buffer[end.end() :], 0
-                else:
-                    out.append(_dropped(fault, telegram))
-                    self._restart()
-            elif len(self._buffer) > _LONGEST:
-                self._noise.flush(out)
-                out.append(_dropped(Fault(reason="too long", detail=f"no end in {_LONGEST} bytes"), self._buffer))
-                self._restart()
-            else:
-                self._searched = max(0, len(self._buffer) - len(b"\n!0000\r"))
-                break
-        return out
-
-    def _skip(self, count: int, out: list[Piece]) -> None:
-        if count:
-            self._noise.add(self._buffer[:count], out)
-            self._buffer, self._searched = self._buffer[count:], 0
-
-    def _restart(self) -> None:
-        """A good telegram may begin inside the bad one."""
-        self._buffer, self._searched = self._buffer[1:], 0
-
-    def rest(self) -> list[Dropped]:
-        """Give up what is held and return it as dropped."""
-        out = self._noise.take()
-        if self._buffer:
-            fault = Fault(reason="incomplete", detail="no line with ! ends it")
-            out.append(replace(_dropped(fault, self._buffer), count=len(self._buffer)))
-        self._buffer, self._searched = b"", 0
-        return out
-
-    @property
-    def held(self) -> int:
-        """Bytes kept for later."""
-        return len(self._buffer) + self._noise.held
-
-
-def _dropped(fault: Fault, raw: bytes) -> Dropped:
-    return Dropped(reason=fault.reason, detail=fault.detail, raw=raw[:_RAW_KEPT], count=1)
-
-
-def _check(telegram: bytes, given: bytes) -> Fault | None:
+def _check(telegram: bytes) -> Fault | None:
+    body, _, given = telegram.rstrip().rpartition(b"!")
     if _HEAD.match(telegram) is None:
-        return Fault(reason="header", detail="no /, maker, speed, name and empty line")
+        return Fault(reason="header", detail="no /, maker, name and empty line")
     if not given:
         if not all(_DATA.fullmatch(line) for line in telegram.splitlines()[1:-1]):
             return Fault(reason="line", detail="not a code and values, in a telegram without a checksum")
         if any(mark in telegram for mark in _SAYS_VERSION):
             return Fault(reason="checksum", detail="none, though the telegram says a version that has one")
         return None
-    total = crc16(telegram[: telegram.rindex(b"!") + 1], 0)
+    total = crc16(body + b"!", 0)
     if total != int(given, 16):
         return Fault(reason="checksum", detail=f"expected {total:04X}, got {given.decode()}")
     return None
 
 
+_TELEGRAM = Form(starts=b"/", end=_END, end_max=len(b"\n!0000\r\n"), longest=_LONGEST, check=_check)
+
+
 class _Meaning:
-    """What the telegrams of one meter say. Without a checksum each value wants a witness among the two before it."""
+    """What the telegrams of one meter say."""
 
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self.channels = channels
-        self._before: tuple[dict[str, float], ...] = ()
+        self._witnesses = Witnesses(channels)
 
     def of(self, telegram: bytes) -> Said:
         head, _, text = telegram.decode("latin-1").partition("\n")
         values = [*electricity(text, _NAMES, self.channels), *self._behind(text)]
         if telegram.rstrip().endswith(b"!"):
-            values = self._witnessed(values)
+            values = self._witnesses.of(values)
         detail = "" if values else "a telegram without a value that is known"
         name = "".join(letter for letter in head if letter.isascii() and letter.isprintable())
         return Said(values=tuple(values), identity=name[1:], detail=detail)
-
-    def _witnessed(self, values: Sequence[Value]) -> list[Value]:
-        known = {value.channel: float(value.value) for value in values}
-        before, self._before = self._before, (*self._before[-1:], known)
-        return [
-            value
-            if not before or any(self._near(name, known[name], one.get(name)) for one in before)
-            else replace(value, quality=_UNCONFIRMED)
-            for value in values
-            for name in (value.channel,)
-        ]
-
-    def _near(self, name: str, value: float, other: float | None) -> bool:
-        channel = self.channels[name]
-        span = (channel.high or 0.0) - (channel.low or 0.0)
-        return other is not None and abs(value - other) <= span * _NEAR
 
     def _behind(self, text: str) -> list[Value]:
         """Meters that are read through this one: value and its time, in one of two forms."""

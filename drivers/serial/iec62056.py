@@ -1,7 +1,8 @@
 """Meters with an optical or current-loop port after IEC 62056-21: read-outs to values. No I/O.
 
-Source: IEC 62056-21:2002, 6.3 (messages), 6.4 (modes), annex B (block check). The speed of a line is fixed here, so a
-meter of mode C is told to stay at the speed of its sign-on. Never sent: P, W, E, B commands.
+Source: IEC 62056-21:2002, 6.3 (messages), 6.4 (modes; a telegram of mode D has no check), annex B (block check).
+The speed of a line is fixed here, so a meter of mode C is told to stay at the speed of its sign-on. Never sent:
+commands P, W, R, E and B.
 """
 
 import re
@@ -10,19 +11,20 @@ from dataclasses import replace
 
 from drivers.driver import Channel, DriverInfo, Event, Line, Option, OptionValue, Send
 from drivers.errors import OptionError
-from drivers.framing import Dropped, Fault, Noise, Piece, xor8
+from drivers.framing import EndedFrame, Fault, Form, xor8
 from drivers.serial.decoded import Decoded
-from drivers.serial.obis import electricity, energy, entries, per_phase
+from drivers.serial.obis import Witnesses, electricity, energy, entries, per_phase
 from drivers.serial.options import Options, paced
 from drivers.serial.stream import Said, Stream, Value
 
 _SOH = 0x01
-_STARTS = re.compile(rb"[/\x01\x02]")  # identification, SOH, STX
-_BLOCK_END = re.compile(rb"[\x03\x04]")  # ETX, or EOT of a part
+_LINE_END = re.compile(rb"\r\n")
+_BLOCK_END = re.compile(rb"[\x03\x04].", re.DOTALL)  # ETX, or EOT of a part, and the check byte
+_PUSHED_END = re.compile(rb"\r\n(?=[/\x01\x02])|\n!\r?\n")
+_DATA = re.compile(rb"\r\n(?:(?:[0-9A-F][0-9A-Z.:*&-]{2,24}(?:\([^()\r\n]*\))+)+\r?\n)+!\r?\n")
 _SIGN_ON = re.compile(rb"/([A-Za-z]{2}[A-Za-z0-9])([0-9A-Za-z])((?:[^\r\n/!]){0,20})\r\n")
 _SIGN_ON_LONGEST = 27
 _LONGEST = 8192
-_RAW_KEPT = 64
 _STAY = b"\x06000\r\n"  # 6.3.3: normal protocol, 300 baud, data read-out
 _ADDRESS = re.compile(r"[0-9A-Za-z ]{0,32}")
 _SERIALS = ("0.0.0", "C.1", "C.1.0", "96.1.0")
@@ -87,12 +89,50 @@ INFO = DriverInfo(
     stale_after_s=3600.0,
     integrity="xor",
     confirm=2,
+    proves="unit",
     source="IEC 62056-21:2002, 6.3 and 6.4",
 )
 
 
+def _sign_on(line: bytes) -> Fault | None:
+    """Our own sign-on comes back from heads that echo; in mode D the data follow at once."""
+    head = _SIGN_ON.match(line)
+    return None if head and (head.end() == len(line) or _DATA.fullmatch(line, head.end())) else Fault(reason="noise")
+
+
+def _block(block: bytes) -> Fault | None:
+    total, given = xor8(block[1:-1]), block[-1]
+    return None if total == given else Fault(reason="checksum", detail=f"expected {total:02x}, got {given:02x}")
+
+
+_ANSWER = Form(starts=b"/", end=_LINE_END, end_max=2, longest=_SIGN_ON_LONGEST, check=_sign_on, common=True)
+_TELEGRAM = Form(starts=b"/", end=_PUSHED_END, end_max=4, longest=_LONGEST, check=_sign_on, common=True)
+_BLOCK = Form(starts=b"\x01\x02", end=_BLOCK_END, end_max=2, longest=_LONGEST, check=_block)
+
+
 class Iec62056(Stream):
-    """Driver of one meter: answers the identification of a mode C meter so that it stays at its speed."""
+    """Driver of one meter: answers the identification of a mode C meter so that it stays at its speed.
+
+    Args:
+        sensor: Its name.
+        every_s: Seconds between two read-outs; None takes the default.
+        ask: Its sign-on; empty for a meter that talks by itself.
+    """
+
+    def __init__(self, sensor: str, every_s: float | None, ask: bytes) -> None:
+        super().__init__(
+            sensor,
+            info=paced(INFO, every_s),
+            # Only who never asks may wait for what follows an identification: it wants its answer at once.
+            codec=EndedFrame(_ANSWER if ask else _TELEGRAM, _BLOCK),
+            meaning=self._heard,
+            ask=ask,
+            hint="300 7E1 at sign-on? head turned? mode B meters change speed by themselves",
+        )
+        self._channels = {channel.name: channel for channel in INFO.channels}
+        self._witnesses = Witnesses(self._channels)
+        self._signed_on = False
+        self._kind = ""
 
     def receive(self, data: bytes, now_ns: int) -> list[Event]:
         """Take bytes as they come; return what they complete."""
@@ -102,20 +142,19 @@ class Iec62056(Stream):
             events.append(Send(data=_STAY))
         return events
 
-    _signed_on = False
-    _kind = ""
-
-    def heard(self, frame: bytes) -> Said:
+    def _heard(self, frame: bytes) -> Said:
         """What one message says."""
         if frame[:1] == b"/":
             self._signed_on = frame[4:5].isdigit()  # letters are modes A and B: they wait for nothing
-            self._kind = f"{frame[1:4].decode()} {_plain(frame[5:-2])}"
+            head, _, data = frame.partition(b"\r\n")
+            self._kind = f"{head[1:4].decode()} {_plain(head[5:])}"
+            if data:
+                said = _said(self._channels, data.decode("latin-1"), self._kind)
+                return replace(said, values=tuple(self._witnesses.of(said.values)))
             return Said(identity=self._identity or self._kind, settles=False, detail="an identification, no reading")
         if frame[0] == _SOH:
             return Said(detail=f"a command ({_plain(frame[1:3])}), no reading", settles=False)
-        return _said(
-            {channel.name: channel for channel in self.info.channels}, frame[1:-2].decode("latin-1"), self._kind
-        )
+        return _said(self._channels, frame[1:-2].decode("latin-1"), self._kind)
 
 
 def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: float | None) -> Iec62056:
@@ -129,113 +168,25 @@ def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: fl
     address = given.text("address")
     if not _ADDRESS.fullmatch(address):
         raise OptionError("address", f"{address!r} is not up to 32 digits and letters")
-    return _make(sensor, every_s, f"/?{address}!\r\n".encode() if given.flag("ask") else b"")
+    return Iec62056(sensor, every_s, f"/?{address}!\r\n".encode() if given.flag("ask") else b"")
 
 
 def decode(name: str, options: Mapping[str, OptionValue], frames: Sequence[bytes]) -> Decoded:
-    """Say what messages mean.
+    """Say what messages mean; they may carry parity in the eighth bit, as recorded without it on the line.
 
     Raises:
         OptionError: An option cannot be used.
     """
-    return make(name, name, options, None).decode(frames)
+    frames = [_without_parity(frame) for frame in frames]
+    driver = make(name, name, options, None)
+    if any(b"\r\n\r\n" in frame for frame in frames):
+        driver = Iec62056(name, None, b"")
+    return driver.decode(frames)
 
 
-def _make(sensor: str, every_s: float | None, ask: bytes) -> Iec62056:
-    driver: Iec62056
-
-    def meaning(frame: bytes) -> Said:
-        return driver.heard(frame)
-
-    driver = Iec62056(
-        sensor,
-        info=paced(INFO, every_s),
-        codec=Messages(),
-        meaning=meaning,
-        ask=ask,
-        hint="300 7E1 at sign-on? head turned? mode B meters change speed by themselves",
-    )
-    return driver
-
-
-class Messages:
-    """Codec: identifications, and blocks from SOH or STX to ETX or EOT and the check byte."""
-
-    __slots__ = ("_buffer", "_noise", "_searched")
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._searched = 0  # up to here no block ends
-        self._noise = Noise()
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """Take bytes; return the messages and drops they complete, in order."""
-        out: list[Piece] = []
-        self._buffer += data
-        while self._buffer:
-            start = _STARTS.search(self._buffer)
-            self._skip(start.start() if start else len(self._buffer), out)
-            if not self._buffer:
-                break
-            taken = _identification(self._buffer) if self._buffer[:1] == b"/" else self._block()
-            if taken is None:
-                break
-            if isinstance(taken, int):
-                self._noise.flush(out)
-                out.append(self._buffer[:taken])
-                self._buffer, self._searched = self._buffer[taken:], 0
-            elif taken.reason != "noise":
-                self._noise.flush(out)
-                out.append(_dropped(taken, self._buffer))
-                self._buffer, self._searched = self._buffer[1:], max(0, self._searched - 1)
-            else:
-                self._skip(1, out)
-        return out
-
-    def _block(self) -> int | Fault | None:
-        """Length of the whole block at the start of the buffer, what is wrong with it, or None: not all there."""
-        end = _BLOCK_END.search(self._buffer, max(1, self._searched))
-        if end is None:
-            self._searched = len(self._buffer)
-            return Fault(reason="too long", detail=f"no end in {_LONGEST} bytes") if self._searched > _LONGEST else None
-        if len(self._buffer) == end.end():
-            return None
-        total, given = xor8(self._buffer[1 : end.end()]), self._buffer[end.end()]
-        if total != given:
-            return Fault(reason="checksum", detail=f"expected {total:02x}, got {given:02x}")
-        return end.end() + 1
-
-    def _skip(self, count: int, out: list[Piece]) -> None:
-        if count:
-            self._noise.add(self._buffer[:count], out)
-            self._buffer, self._searched = self._buffer[count:], max(0, self._searched - count)
-
-    def rest(self) -> list[Dropped]:
-        """Give up what is held and return it as dropped."""
-        out = self._noise.take()
-        if self._buffer:
-            fault = Fault(reason="incomplete", detail="no end and check byte")
-            out.append(replace(_dropped(fault, self._buffer), count=len(self._buffer)))
-        self._buffer, self._searched = b"", 0
-        return out
-
-    @property
-    def held(self) -> int:
-        """Bytes kept for later."""
-        return len(self._buffer) + self._noise.held
-
-
-def _dropped(fault: Fault, raw: bytes) -> Dropped:
-    return Dropped(reason=fault.reason, detail=fault.detail, raw=raw[:_RAW_KEPT], count=1)
-
-
-def _identification(buffer: bytes) -> int | Fault | None:
-    """The same for a line that begins with ``/``; our own sign-on comes back from heads that echo."""
-    end = buffer.find(b"\r\n")
-    if end < 0 and len(buffer) <= _SIGN_ON_LONGEST:
-        return None
-    match = _SIGN_ON.match(buffer)
-    return match.end() if match else Fault(reason="noise")
+def _without_parity(frame: bytes) -> bytes:
+    even = all(byte.bit_count() % 2 == 0 for byte in frame)
+    return bytes(byte & 0x7F for byte in frame) if even else frame
 
 
 def _plain(raw: bytes) -> str:

@@ -1,7 +1,9 @@
 """Winsen MH-Z19 carbon dioxide sensors (B, C, D): question and answer. No I/O; it only reads, never calibrates.
 
 Source: Winsen MH-Z19B user's manual V1.0, "Serial port UART": command 86h and its checksum, ranges, preheat time.
-Command 7Dh and byte 4 of the answer stand in no manual: WifWaf/MH-Z19, ``getABC`` and ``getTemperature``.
+WifWaf/MH-Z19 for what stands in no manual: command 7Dh (``getABC``), byte 4 of the answer (``getTemperature``), and the
+answer to 85h (``getCO2``), which is understood but never asked. ESPEasy P049 and Tasmota xsns_15 for the last two bytes
+of the answer, which mark a boot.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +22,14 @@ _HEAD = 0xFF
 _UNIT = 0x01
 _READ = 0x86
 _ABC = 0x7D  # automatic baseline correction: reads whether it is on, changes nothing
+_UNLIMITED = 0x85  # what WifWaf/MH-Z19 asks by default: the value before it is cut to the range, in bytes 4 and 5
+_COMMANDS = (0x78, 0x79, 0x84, 0x87, 0x88, 0x99, 0x9B, 0x9C, 0xA0, 0xA2, 0xA3)  # of others: no measurement
 _FRAME_BYTES = 9
 _ABC_AT = 7
 _TEMPERATURE_AT = 4
 _TEMPERATURE_ZERO = 40
 _ABC_EVERY_S = 3600.0
+_BOOT_MARK = (15000).to_bytes(2, "big")
 _BOOT_PPM = (400, 410, 5000)  # what it says after power-on until it measures
 _NEAR_PPM = 50  # a boot value this close to the one before is a measurement
 
@@ -117,7 +122,12 @@ def _make(sensor: str, given: Options, every_s: float | None, meaning: Callable[
     return Polled(
         sensor,
         info=info,
-        codec=partial(FixedFrame, (bytes((_HEAD, _READ)), bytes((_HEAD, _ABC))), _FRAME_BYTES, _check),
+        codec=partial(
+            FixedFrame,
+            tuple(bytes((_HEAD, command)) for command in (_READ, _ABC, _UNLIMITED, *_COMMANDS)),
+            _FRAME_BYTES,
+            _check,
+        ),
         meaning=meaning,
         questions=(_question(_READ), _question(_ABC, max(1, round(_ABC_EVERY_S / info.every_s)))),
     )
@@ -155,18 +165,21 @@ class _Meaning:
     def of(self, frame: bytes) -> Said:
         if frame[1] == _ABC:
             return Said(values=(Value(channel="abc", value=frame[_ABC_AT] != 0),), settles=False)
+        if frame[1] in _COMMANDS:
+            return Said(settles=False, detail=f"reply to command {frame[1]:02x}, no measurement")
         if not any(frame[2:8]):
             self._measured_ppm = None
             return Said(trouble="warming_up", detail="warming up: the answer is all zero")
-        ppm = int.from_bytes(frame[2:4], "big")
-        flags = {Quality.SATURATED} if ppm >= self._top_ppm else set[Quality]()
-        if self._is_boot_value(ppm):
+        limited = frame[1] == _READ
+        ppm = int.from_bytes(frame[2:4] if limited else frame[4:6], "big")
+        flags = {Quality.SATURATED} if limited and ppm >= self._top_ppm else set[Quality]()
+        if frame[6:8] == _BOOT_MARK or self._is_boot_value(ppm):
             flags.add(Quality.WARMING_UP)
             self._measured_ppm = None
         else:
             self._measured_ppm = ppm
         values = [Value(channel="co2", value=ppm, quality=frozenset(flags))]
-        if self._temperature and frame[_TEMPERATURE_AT]:  # the first generation leaves it 0
+        if limited and self._temperature and frame[_TEMPERATURE_AT]:  # the first generation leaves it 0
             values.append(Value(channel="temperature_undocumented", value=frame[_TEMPERATURE_AT] - _TEMPERATURE_ZERO))
         return Said(values=tuple(values))
 

@@ -6,6 +6,7 @@ Source: MODBUS over Serial Line V1.02; MODBUS Application Protocol Specification
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 from drivers.driver import (
     Ask,
@@ -24,13 +25,23 @@ from drivers.errors import OptionError
 from drivers.reading import GOOD, Quality, Reading
 from drivers.serial.options import Options, paced
 from drivers.serial.registers import Field, parse_field
-from drivers.serial.rtu import BIT_FUNCTIONS, MOST_BITS, MOST_WORDS, Frame, Request, answer, exception_name
+from drivers.serial.rtu import (
+    BIT_FUNCTIONS,
+    MOST_BITS,
+    MOST_WORDS,
+    TARGET_SILENT,
+    Frame,
+    Request,
+    answer,
+    exception_name,
+)
 
 _NS = 1_000_000_000
 _BITS_PER_BYTE = 11  # start, eight data, parity or second stop, stop
 _RTU_OVERHEAD = 5
 _HIGHEST_UNIT = 247
 _SILENT = 3  # unanswered questions after which the unit may be another one
+_TRIES = 3  # polls that ask for the registers of its identity, where it does not give them all
 _DOUBT = frozenset({Quality.DEVICE_ERROR})
 
 INFO = DriverInfo(
@@ -42,7 +53,7 @@ INFO = DriverInfo(
     mode="poll",
     shares_bus=True,
     options=(
-        Option(name="unit", kind="integer", low=1, high=254, default=1, doc="address on the bus", example="1"),
+        Option(name="unit", kind="integer", low=1, high=255, default=1, doc="address on the bus", example="1"),
         Option(
             name="registers",
             kind="list",
@@ -119,6 +130,8 @@ class Modbus:
         self._due_ns: int | None = None
         self._unproven = True
         self._identity: dict[str, str] = {}
+        self._said = ""
+        self._tries = 0
         self._unanswered = 0
         self._failing: dict[Request, str] = {}
         self._faults: tuple[str, ...] = ()
@@ -141,6 +154,7 @@ class Modbus:
         self._due_ns += self._every_ns * (behind // self._every_ns + 1)  # missed polls are not made up for
         asked: tuple[str, ...] = ("poll",)
         if self._unproven:
+            self._tries += 1
             asked = ("once", "poll")
         return [Ask(transaction=self._transaction(question)) for when in asked for question in self._those(when)]
 
@@ -163,18 +177,21 @@ class Modbus:
     def _prove_again(self) -> None:
         self._unproven = True
         self._identity = {}
+        self._said = ""
+        self._tries = 0
 
     def _those(self, when: str) -> Iterator[Question]:
         return (question for question in self.questions if question.when == when)
 
     def _transaction(self, question: Question) -> Transaction:
         request = question.request.encode()
-        wire_ns = (len(request) + _RTU_OVERHEAD + question.request.data_bytes) * self._byte_ns
+        wire_bytes = len(request) + _RTU_OVERHEAD + question.request.data_bytes
         return Transaction(
             sensor=self.sensor,
             request=request,
             match=partial(self._match, question),
-            timeout_ns=self._timeout_ns + wire_ns,
+            timeout_ns=self._timeout_ns + wire_bytes * self._byte_ns,
+            wire_bytes=wire_bytes,
             gap_ns=self._gap_ns,
         )
 
@@ -182,6 +199,8 @@ class Modbus:
         frame = answer(question.request, data)
         if frame is None:
             return None
+        if frame.code == TARGET_SILENT:
+            return Verdict(used=frame.end, silent=exception_name(frame.code))
         self._unanswered = 0
         if frame.kind == "exception":
             return Verdict(used=frame.end, events=tuple(self._refused(question, frame)))
@@ -208,9 +227,11 @@ class Modbus:
             return []
         if not self._unproven:
             return []
-        self._unproven = False
-        words = (self.info.name, f"unit={self.address}", *self._identity.values())
-        return [Identified(sensor=self.sensor, identity=" ".join(words))]
+        names = {field.channel.name for question in self._those("once") for field in question.fields}
+        self._unproven = self._tries < _TRIES and not names <= self._identity.keys()
+        said = " ".join((self.info.name, f"unit={self.address}", *self._identity.values()))
+        before, self._said = self._said, said
+        return [] if said == before else [Identified(sensor=self.sensor, identity=said)]
 
     def _fault_change(self, question: Question, frame: Frame) -> list[Event]:
         if not any(field.faults for field in question.fields):
@@ -273,11 +294,15 @@ def build(
     """
     return Modbus(
         sensor,
-        info=paced(replace(info, channels=channels_of(questions)), every_s),
+        info=paced(replace(info, channels=channels_of(questions), proves=_proves(questions)), every_s),
         questions=[addressed(question, given.integer("unit") or 1) for question in questions],
         timeout_s=given.quantity("timeout") or 0.3,
         gap_s=given.quantity("gap") or 0.005,
     )
+
+
+def _proves(questions: Sequence[Question]) -> Literal["kind", "unit"]:
+    return "unit" if any(question.when == "once" for question in questions) else "kind"
 
 
 def channels_of(questions: Sequence[Question]) -> tuple[Channel, ...]:

@@ -27,6 +27,8 @@ _UNKNOWN_BYTE = 255
 _STATUS = ("AT+CSQ", "AT+CESQ", "AT+CEREG?", "AT+CREG?", "AT+COPS?")
 _FINAL = re.compile(rb"OK|ERROR|\+CM[ES] ERROR: .*|COMMAND NOT SUPPORT")
 _INFO = re.compile(r"\+([A-Z0-9]{2,8}): ?(.*)")
+_ASKED_NETWORKS = ("CREG", "CEREG")
+_OTHER_NETWORKS = ("CGREG", "C5GREG")  # 10.1.20 and 10.1.47; of 3GPP, the same form
 _HOME, _ROAMING = 1, 5  # TS 27.007, 7.2: 6 to 10 are SMS only, emergency and CSFB variants
 _REGISTERED = (_HOME, _ROAMING, 6, 7, 9, 10)
 _OUT_OF_SIGHT = 4  # "unknown"
@@ -252,9 +254,9 @@ class _Meaning:
             "CSQ": _csq,
             "CESQ": _cesq,
             "COPS": _cops,
-            "CREG": partial(self._registration, "CREG"),
-            "CEREG": partial(self._registration, "CEREG"),
         }
+        for name in (*_ASKED_NETWORKS, *(_OTHER_NETWORKS if lone else ())):
+            self._by_name[name] = partial(self._registration, name)
 
     def of(self, line: bytes) -> Said:
         """The values of one line."""
@@ -340,6 +342,8 @@ def _cesq(fields: list[str]) -> list[Value]:
 def _cops(fields: list[str]) -> list[Value]:
     """mode, format, operator, access technology; the mode alone while there is no operator."""
     values: list[Value] = []
+    if _number(fields[0]) is None:  # the list of what there is, or was asked for by another
+        return values
     if len(fields) > 2 and (name := fields[2].strip('"')):  # noqa: PLR2004 - as named
         values.append(Value(channel="operator", value=name[:64]))
     technology = _number(fields[3]) if len(fields) > 3 else None  # noqa: PLR2004 - as named

@@ -1,6 +1,7 @@
 """NMEA 0183 position receivers (GPS, GLONASS, BeiDou, Galileo ...): sentences to readings. No I/O.
 
-Source: NMEA 0183 V4.11, sentences RMC, GGA, GLL and VTG; u-blox M8 protocol specification, chapter 31.
+Source: NMEA 0183 V4.11, sentences RMC, GGA, GNS, GLL and VTG; u-blox M8 protocol specification, chapter 31. Not read:
+GSA and GSV (satellites one by one), ZDA (a time that no fix vouches for), and what makers add ($P...).
 """
 
 import re
@@ -14,15 +15,19 @@ from drivers.serial.decoded import Decoded
 from drivers.serial.options import Options, paced
 from drivers.serial.stream import Said, Stream, Value
 
-_SENTENCE = re.compile(rb"\$([A-Z][A-Z0-9]{4})((?:,[\x20-\x23\x25-\x29\x2b\x2d-\x7e]*)+)\*([0-9A-Fa-f]{2})")
+_SENTENCE = re.compile(
+    rb"\$(?:[A-OQ-Z][A-Z0-9]{4}|P[A-Z0-9]{3,12})(?:,[\x20-\x23\x25-\x29\x2b\x2d-\x7e]*)+\*([0-9A-Fa-f]{2})"
+)
 _LONGEST = 160  # the standard says 82; receivers with many decimals go beyond
 _CLOCK = re.compile(r"(\d\d)(\d\d)(\d\d)(?:\.(\d{1,6}))?")
 _DATE = re.compile(r"(\d\d)(\d\d)(\d\d)")
 _DEGREES = re.compile(r"(\d{1,3})(\d\d(?:\.\d{1,12})?)")
-_NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{0,9})?")
+_NUMBER = re.compile(r"-?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})")
+_MOST_DEG_PER_S = 0.0018  # 200 m: nothing that carries a kiosk moves so fast
 _DECIMALS = 7  # of a degree: 1 cm
 _NM_M = 1852  # metres in a nautical mile, by definition
 _HOUR_S = 3600
+_GOOD_MODES = ("", "A", "D", "F", "P", "R")
 _MEASURED = "123459"  # GGA quality: GNSS, differential, PPS, RTK, float RTK, SBAS
 _UNMEASURED = frozenset({Quality.UNCONFIRMED})  # estimated, typed in or simulated positions
 
@@ -33,8 +38,12 @@ INFO = DriverInfo(
     models=("nmea_gnss", "gnss", "gps"),
     line=Line(baud=9600),
     channels=(
-        Channel(name="latitude", unit="lat", low=-90.0, high=90.0, doc="north is positive"),
-        Channel(name="longitude", unit="lon", low=-180.0, high=180.0, doc="east is positive"),
+        Channel(
+            name="latitude", unit="lat", low=-90.0, high=90.0, max_step_per_s=_MOST_DEG_PER_S, doc="north is positive"
+        ),
+        Channel(
+            name="longitude", unit="lon", low=-180.0, high=180.0, max_step_per_s=_MOST_DEG_PER_S, doc="east is positive"
+        ),
         Channel(name="altitude", unit="m", low=-500.0, high=9000.0, doc="above mean sea level"),
         Channel(name="satellites", unit="1", low=0.0, high=99.0, doc="used for the position"),
         Channel(name="hdop", unit="1", low=0.0, high=99.99, doc="horizontal dilution of precision"),
@@ -76,7 +85,7 @@ def _check(line: bytes) -> Fault | None:
     match = _SENTENCE.fullmatch(line)
     if match is None:
         return Fault(reason="sentence", detail="not $..,..*hh")
-    total, given = xor8(line[1:-3]), int(match[3], 16)
+    total, given = xor8(line[1:-3]), int(match[1], 16)
     if total != given:
         return Fault(reason="checksum", detail=f"expected {total:02X}, got {given:02X}")
     return None
@@ -100,7 +109,7 @@ def _meaning(line: bytes) -> Said:
 def _rmc(field: list[str]) -> Said:
     if field[1] != "A" or field[11] == "N":
         return Said(trouble="no_fix", detail=f"void fix: RMC status {field[1] or 'empty'}")
-    quality = GOOD if field[11] in ("", "A", "D", "F", "P", "R") else _UNMEASURED
+    quality = GOOD if field[11] in _GOOD_MODES else _UNMEASURED
     values = _position(field[2:6], quality)
     if (speed := _number(field[6], "speed")) is not None:
         values.append(Value(channel="speed", value=round(speed * _NM_M / _HOUR_S, 6), quality=quality))
@@ -130,10 +139,28 @@ def _gga(field: list[str]) -> Said:
     return Said(values=tuple(values))
 
 
+def _gns(field: list[str]) -> Said:
+    """Position from several systems; one letter of mode for each."""
+    modes = set(field[5]) - {"N"}
+    values: list[Value] = []
+    if modes:
+        quality = GOOD if modes & set(_GOOD_MODES) else _UNMEASURED
+        values += _position(field[1:5], quality)
+        if (altitude := _number(field[8], "altitude")) is not None:
+            values.append(Value(channel="altitude", value=altitude, quality=quality))
+        if (hdop := _number(field[7], "hdop")) is not None:
+            values.append(Value(channel="hdop", value=hdop))
+    if (satellites := _number(field[6], "satellites")) is not None:
+        values.append(Value(channel="satellites", value=int(satellites)))
+    if not modes:
+        return Said(values=tuple(values), trouble="no_fix", detail=f"no fix: GNS mode {field[5] or 'empty'}")
+    return Said(values=tuple(values), detail="" if values else "GNS without values")
+
+
 def _gll(field: list[str]) -> Said:
     if field[5] != "A" or field[6] == "N":
         return Said(trouble="no_fix", detail=f"void fix: GLL status {field[5] or 'empty'}")
-    quality = GOOD if field[6] in ("", "A", "D", "F", "P", "R") else _UNMEASURED
+    quality = GOOD if field[6] in _GOOD_MODES else _UNMEASURED
     values = _position(field[0:4], quality)
     return Said(values=tuple(values), detail="" if values else "GLL without values")
 
@@ -141,7 +168,7 @@ def _gll(field: list[str]) -> Said:
 def _vtg(field: list[str]) -> Said:
     if field[8] == "N":
         return Said(settles=False, detail="void fix: VTG mode N")
-    quality = GOOD if field[8] in ("", "A", "D", "F", "P", "R") else _UNMEASURED
+    quality = GOOD if field[8] in _GOOD_MODES else _UNMEASURED
     values: list[Value] = []
     if field[5] == "N" and (speed := _number(field[4], "speed")) is not None:
         values.append(Value(channel="speed", value=round(speed * _NM_M / _HOUR_S, 6), quality=quality))
@@ -150,7 +177,7 @@ def _vtg(field: list[str]) -> Said:
     return Said(values=tuple(values), settles=False, detail="" if values else "VTG without values")
 
 
-_READERS: dict[str, Callable[[list[str]], Said]] = {"RMC": _rmc, "GGA": _gga, "GLL": _gll, "VTG": _vtg}
+_READERS: dict[str, Callable[[list[str]], Said]] = {"RMC": _rmc, "GGA": _gga, "GNS": _gns, "GLL": _gll, "VTG": _vtg}
 
 
 def _number(text: str, what: str) -> float | None:

@@ -4,18 +4,23 @@ Source: IEC 62056-21:2002, 6.3.13 and annex C (data lines); IEC 62056-61 (OBIS);
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from drivers.driver import Channel
+from drivers.reading import Quality
 from drivers.serial.stream import Value
 
 _LINE = re.compile(
     r"(?:(\d{1,3})-(\d{1,3}):)?([0-9A-Z]{1,3}\.[0-9A-Z]{1,3}(?:\.[0-9A-Z]{1,3})?)(?:[*&](\d{1,3}))?(\(.*)"
 )
+_GOES_ON = re.compile(r"\r?\n\(")
+_NEXT = re.compile(r"\)(?=[0-9A-Z])")
 _GROUP = re.compile(r"\(([^()]*)\)")
-_NUMBER = re.compile(r"(-?\d{1,12}(?:\.\d{1,6})?)(?:\*([A-Za-z0-9]{1,8}))?")
+_NUMBER = re.compile(r"(-?\d{1,12}(?:\.\d{1,9})?)(?:\*([A-Za-z0-9]{1,8}))?")
+_NEAR = 0.02  # of a channel's range; of a counter, which has no range of use, of itself
+_UNCONFIRMED = frozenset({Quality.UNCONFIRMED})
 _NOW = (None, "255")  # any other storage number stands for an earlier billing period
 _SCALES = {
     "kWh": ("Wh", Decimal(1000)),
@@ -48,8 +53,8 @@ class Entry:
 
 
 def entries(text: str) -> Iterator[Entry]:
-    """All lines that are data of now; a line that begins with a parenthesis goes on with the one before it."""
-    for line in re.sub(r"\r?\n\(", "(", text).splitlines():
+    """All data of now; a line may hold several, and one that begins with a parenthesis goes on with the one before."""
+    for line in _NEXT.sub(")\n", _GOES_ON.sub("(", text)).splitlines():
         match = _LINE.fullmatch(line.strip())
         if match is not None and match[4] in _NOW:
             groups = tuple(_GROUP.findall(match[5]))
@@ -84,9 +89,41 @@ def electricity(text: str, names: Mapping[str, str], channels: Mapping[str, Chan
     return list(found.values())
 
 
+class Witnesses:
+    """Doubts what messages without a checksum say: each value wants one near it in the two messages before.
+
+    The first message is believed: there is nothing to compare it with.
+    """
+
+    def __init__(self, channels: Mapping[str, Channel]) -> None:
+        self._channels = channels
+        self._before: tuple[dict[str, float], ...] = ()
+
+    def of(self, values: Sequence[Value]) -> list[Value]:
+        """The values of one message, flagged where they have no witness."""
+        known = {value.channel: float(value.value) for value in values}
+        before, self._before = self._before, (*self._before[-1:], known)
+        return [
+            value
+            if not before or any(self._near(value.channel, known[value.channel], one) for one in before)
+            else replace(value, quality=_UNCONFIRMED)
+            for value in values
+        ]
+
+    def _near(self, name: str, value: float, before: Mapping[str, float]) -> bool:
+        if name not in before:
+            return False
+        channel = self._channels[name]
+        bounds = (value, 0.0) if channel.kind == "counter" else (channel.high or 0.0, channel.low or 0.0)
+        return abs(value - before[name]) <= (bounds[0] - bounds[1]) * _NEAR
+
+
+_MOST_WH_PER_S = 2800.0  # ten megawatts
+
+
 def energy(name: str, doc: str) -> Channel:
     """A register that only climbs."""
-    return Channel(name=name, unit="Wh", low=0.0, high=1e12, kind="counter", doc=doc)
+    return Channel(name=name, unit="Wh", low=0.0, high=1e12, max_step_per_s=_MOST_WH_PER_S, kind="counter", doc=doc)
 
 
 def per_phase(stem: str, unit: str, high: float) -> tuple[Channel, ...]:

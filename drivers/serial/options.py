@@ -10,7 +10,7 @@ from drivers.errors import OptionError
 from drivers.quantity import QuantityError, amount
 
 _MISSES = 3.5  # intervals without a reading after which a unit counts as stale
-_LINE = re.compile(r"(\d{2,7})[ ,]+([5-8])([NEO])([12])")
+_LINE = re.compile(r"(\d{2,7})[ ,]+([5-8])([NEO])([12])((?:[ ,]+NO[ ,]+(?:DTR|RTS))*)")
 
 
 def quantity(text: str, unit: str) -> float | None:
@@ -22,7 +22,7 @@ def quantity(text: str, unit: str) -> float | None:
 
 
 def parse_line(text: str) -> Line | None:
-    """Read line settings such as ``9600 8N1``; None when they are not that."""
+    """Read line settings such as ``9600 8N1`` or ``2400 8N1 no RTS``; None when they are not that."""
     match = _LINE.fullmatch(text.strip().upper())
     if match is None:
         return None
@@ -32,6 +32,8 @@ def parse_line(text: str) -> Line | None:
         data_bits=int(match[2]),
         parity="E" if parity == "E" else "O" if parity == "O" else "N",
         stop_bits=int(match[4]),
+        dtr="DTR" not in match[5],
+        rts="RTS" not in match[5],
     )
 
 

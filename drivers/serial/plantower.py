@@ -45,13 +45,15 @@ class Layout:
 
 
 _PLAIN = Layout(words=(*_MASS, *_COUNTS, "version"))
+_SHORT = Layout(words=(*_MASS, "", "", ""))
 _LAYOUTS = {
-    "pms3003": Layout(words=(*_MASS, "", "", "")),
+    "pms2003": _SHORT,
+    "pms3003": _SHORT,
     "pms5003s": Layout(words=(*_MASS, *_COUNTS, "formaldehyde")),
     "pms5003t": Layout(words=(*_MASS, *_COUNTS[:4], "temperature", "humidity", "version")),
     "pms5003st": Layout(words=(*_MASS, *_COUNTS, "formaldehyde", "temperature", "humidity", "", "version")),
 }
-_ALIKE = ("pms1003", "pms5003", "pms6003", "pms7003", "pms9003", "pmsa003")  # all speak as the PMS5003 does
+_ALIKE = ("pms1003", "pms5003", "pms6003", "pms7003", "pms9003", "pmsa003", "pmsx003")  # all speak as the PMS5003 does
 _TENTHS = ("temperature", "humidity")
 
 
@@ -89,7 +91,9 @@ _CHANNELS = {
         Channel(
             name="temperature", unit="Cel", low=-40.0, high=85.0, max_step_per_s=1.0, doc="T and ST models, in the case"
         ),
-        Channel(name="humidity", unit="%RH", low=0.0, high=100.0, max_step_per_s=5.0, doc="T and ST models"),
+        Channel(
+            name="humidity", unit="%RH", low=0.0, high=100.0, zero="suspect", max_step_per_s=5.0, doc="T and ST models"
+        ),
         Channel(name="error_code", unit="1", low=0.0, high=255.0, kind="state", doc="0 when the unit finds no fault"),
     )
 }
@@ -130,12 +134,14 @@ def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: fl
     info = info_of(name)
     Options(info, options)
     layout = layout_of(name)
-    lengths = {_START + count.to_bytes(2, "big"): _HEAD_BYTES + count for count in (layout.data_bytes, _ACK_BYTES)}
+    # The short frame names no size: who is told just "a Plantower" takes it too (esphome pmsx003 does).
+    layouts = {one.data_bytes: one for one in (layout, *((_SHORT,) if layout is _PLAIN else ()))}
+    lengths = {_START + count.to_bytes(2, "big"): _HEAD_BYTES + count for count in (*layouts, _ACK_BYTES)}
     return Stream(
         sensor,
         info=paced(info, every_s),
         codec=FixedFrame(tuple(lengths), lengths, _check),
-        meaning=_Meaning(layout=layout).of,
+        meaning=_Meaning(layouts=layouts).of,
         hint="wrong speed, wiring or model? T, S and ST models have their own names, e.g. pms5003t",
     )
 
@@ -158,15 +164,18 @@ def _check(frame: bytes) -> Fault | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Meaning:
-    """What a frame says of one model."""
+    """What a frame says of one model, by the length that stands in it."""
 
-    layout: Layout
+    layouts: Mapping[int, Layout]
 
     def of(self, frame: bytes) -> Said:
         if len(frame) == _HEAD_BYTES + _ACK_BYTES:
             return Said(detail="acknowledgement of a command, no measurement", settles=False)
+        if not any(frame[_HEAD_BYTES:-_WORD]):
+            return Said(trouble="warming_up", detail="warming up: the frame is empty, the firmware's version too")
+        layout = self.layouts[len(frame) - _HEAD_BYTES]
         found: dict[str, int] = {}
-        for at, name in enumerate(self.layout.words):
+        for at, name in enumerate(layout.words):
             start = _HEAD_BYTES + at * _WORD
             found[name] = int.from_bytes(frame[start : start + _WORD], "big", signed=name == "temperature")
         version, error = divmod(found.get("version", 0), 256)
@@ -182,7 +191,7 @@ class _Meaning:
                     value=found[name] / 10 if name in _TENTHS else found[name],
                     quality=GOOD if name == "error_code" and trouble[0] == "device_error" else quality,
                 )
-                for name in self.layout.channels
+                for name in layout.channels
             ),
             identity=f"plantower {version:02x}" if version else "",
             trouble=trouble[0],

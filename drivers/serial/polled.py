@@ -105,11 +105,13 @@ class Polled(Stream):
         return True
 
     def _transaction(self, question: Question) -> Transaction:
+        wire_bytes = len(question.request) + question.reply_bytes
         return Transaction(
             sensor=self.sensor,
             request=question.request,
             match=partial(self._match, question),
-            timeout_ns=self._timeout_ns + (len(question.request) + question.reply_bytes) * self._byte_ns,
+            timeout_ns=self._timeout_ns + wire_bytes * self._byte_ns,
+            wire_bytes=wire_bytes,
         )
 
     def _match(self, question: Question, data: bytes, now_ns: int) -> Verdict | None:

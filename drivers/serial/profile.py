@@ -8,20 +8,31 @@ from dataclasses import dataclass, replace
 
 import tomli
 
-from drivers.driver import DriverInfo, Option, OptionValue
+from drivers.driver import Channel, DriverInfo, Gauge, Option, OptionValue
 from drivers.errors import OptionError, ProfileError
 from drivers.serial.modbus import INFO, Modbus, Question, build, channels_of, is_any_unit, readings
+from drivers.serial.number import Ratio
 from drivers.serial.options import Options, parse_line, quantity
 from drivers.serial.registers import Field, parse_field
-from drivers.serial.rtu import BIT_FUNCTIONS, REQUEST_BYTES, Request, answer, frame_at
+from drivers.serial.rtu import BIT_FUNCTIONS, READ_RAM, REQUEST_BYTES, SERVER_ITSELF, Request, answer, frame_at
 
 _KEYS = frozenset(
     (
         *("name", "title", "source", "models", "line", "unit", "any_unit", "every", "min_every", "warmup"),
-        *("stale_after", "timeout", "gap", "request", "vector"),
+        *("stale_after", "timeout", "gap", "gauge", "request", "vector"),
     )
 )
 _WHEN = ("poll", "once", "decode")
+_HIGHEST_M = 100.0
+_MOUNT_HEIGHT = Option(
+    name="mount_height",
+    kind="quantity",
+    unit="m",
+    low=-_HIGHEST_M,
+    high=_HIGHEST_M,
+    doc="height of the unit above level zero, negative below it; adds the channel level",
+    example='"-1.20 m"',
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +57,52 @@ class Profile:
         """
         given = Options(self.info, options)
         unit = given.integer("unit")
-        if unit is not None and is_any_unit(unit) and unit != self.any_unit:
+        if unit is not None and is_any_unit(unit) and unit not in (self.any_unit, SERVER_ITSELF):
             also = f", or {self.any_unit} when it is alone on its port" if self.any_unit else ""
-            raise OptionError("unit", f"{unit} is no address; 1 to 247{also}")
-        return build(sensor, self.info, self.questions, given, every_s)
+            raise OptionError("unit", f"{unit} is no address; 1 to 247{also}, or {SERVER_ITSELF} over Modbus TCP")
+        return build(sensor, self.info, self.mounted(given), given, every_s)
+
+    def mounted(self, given: Options) -> tuple[Question, ...]:
+        """What is asked of one unit: where its height is known, each reply that holds the raw value holds a level."""
+        gauge = self.info.gauge
+        height_m = given.quantity(gauge.option) if gauge else None
+        if gauge is None or height_m is None:
+            return self.questions
+        offset = Ratio(num=round(height_m * 1000), den=1000)
+        return tuple(
+            replace(
+                question,
+                fields=(
+                    *question.fields,
+                    *(_level(field, gauge, offset) for field in question.fields if field.channel.name == gauge.raw),
+                ),
+            )
+            for question in self.questions
+        )
+
+
+def _level(raw: Field, gauge: Gauge, height: Ratio) -> Field:
+    """The field that reads a raw value's registers as a height above level zero."""
+    num = height.num * raw.offset.den + gauge.sign * raw.offset.num * height.den
+    return replace(
+        raw,
+        channel=_level_channel(raw.channel, gauge, height.num / height.den, height.num / height.den),
+        scale=Ratio(num=gauge.sign * raw.scale.num, den=raw.scale.den),
+        offset=Ratio(num=num, den=height.den * raw.offset.den),
+    )
+
+
+def _level_channel(raw: Channel, gauge: Gauge, lowest_m: float, highest_m: float) -> Channel:
+    """The channel level of units that are mounted between two heights."""
+    ends = [gauge.sign * end for end in (raw.low, raw.high) if end is not None]
+    return replace(
+        raw,
+        name=gauge.level,
+        low=round(lowest_m + min(ends), 3) if ends else None,
+        high=round(highest_m + max(ends), 3) if ends else None,
+        zero="ok",
+        doc=f"{gauge.option} {'plus' if gauge.sign > 0 else 'minus'} {raw.name}; only with {gauge.option}",
+    )
 
 
 def load(text: str, origin: str) -> Profile:
@@ -85,6 +138,8 @@ def _profile(table: Mapping[str, OptionValue], origin: str) -> Profile:
     if not any(question.when == "poll" for question in questions):
         raise OptionError("request", "missing; nothing would ever be asked")
     any_unit = _integer(table, "any_unit", None)
+    channels = channels_of(questions)
+    gauge = _gauge(table, channels)
     info = DriverInfo(
         name=_text(table, "name", origin),
         title=_text(table, "title", ""),
@@ -93,16 +148,39 @@ def _profile(table: Mapping[str, OptionValue], origin: str) -> Profile:
         line=line,
         mode="poll",
         shares_bus=True,
-        channels=channels_of(questions),
-        options=_options(table),
+        channels=(
+            *channels,
+            *(
+                _level_channel(raw, gauge, -_HIGHEST_M, _HIGHEST_M)
+                for raw in channels
+                if gauge and raw.name == gauge.raw
+            ),
+        ),
+        options=(*_options(table), *((_MOUNT_HEIGHT,) if gauge else ())),
         every_s=_seconds(table, "every", "5 s"),
         min_every_s=_seconds(table, "min_every", "0.1 s"),
         warmup_s=_seconds(table, "warmup", "0 s"),
         stale_after_s=_seconds(table, "stale_after", "60 s"),
         integrity="crc16",
+        gauge=gauge,
         source=_text(table, "source", ""),
     )
     return Profile(info=info, questions=questions, any_unit=any_unit)
+
+
+def _gauge(table: Mapping[str, OptionValue], channels: Sequence[Channel]) -> Gauge | None:
+    """Which channel is a distance to the water or a depth below it; None where none is."""
+    given = table.get("gauge")
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or set(given) != {"raw", "sign"}:
+        raise OptionError("gauge", 'is not like { raw = "depth", sign = 1 }')
+    raw, sign = _text(given, "raw", ""), given["sign"]
+    if sign not in (1, -1):
+        raise OptionError("gauge.sign", f"{sign!r} is not 1 for a unit in the water or -1 for one above it")
+    if raw not in {channel.name for channel in channels if channel.unit == "m"}:
+        raise OptionError("gauge.raw", f"{raw!r} is no channel in m")
+    return Gauge(raw=raw, sign=1 if sign == 1 else -1)
 
 
 def _options(table: Mapping[str, OptionValue]) -> tuple[Option, ...]:
@@ -118,12 +196,12 @@ def _options(table: Mapping[str, OptionValue]) -> tuple[Option, ...]:
 
 def _question(table: Mapping[str, OptionValue], where: str) -> Question:
     function = _integer(table, "function", None)
-    if function not in (1, 2, 3, 4):
+    when = _text(table, "when", "poll")
+    if function is None or function not in (1, 2, 3, 4, *((READ_RAM,) if when == "decode" else ())):
         raise OptionError(f"{where}.function", f"{function!r} is not 1, 2, 3 or 4: a profile only reads")
     first, count = _integer(table, "register", None), _integer(table, "count", None)
     if first is None or count is None:
         raise OptionError(where, "needs register and count")
-    when = _text(table, "when", "poll")
     if when not in _WHEN:
         raise OptionError(f"{where}.when", f"{when!r} is not one of {', '.join(_WHEN)}")
     for key in table:

@@ -1,7 +1,8 @@
 """Hydreon RG-15 optical rain gauge: question and line of text. No I/O; it only reads, never resets or sets units.
 
-Source: Hydreon RG-15 instructions, software 1.000, "RS232 Communication": command ``R`` and its answer. The words for
-faults behind it: esphome hydreon_rgxx. Unit and resolution follow DIP switches; the line says which unit it is in.
+Source: Hydreon RG-15 instructions, software 1.000, "RS232 Communication": command ``R`` and its answer; the answer to
+command ``A``, which is never sent, is ``Acc`` alone. The words for faults behind it: esphome hydreon_rgxx. Unit and
+resolution follow DIP switches; the line says which unit it is in.
 """
 
 import re
@@ -27,7 +28,9 @@ def _pattern(length: bytes, speed: bytes) -> re.Pattern[bytes]:
     return re.compile(sums + rb", *RInt +(\d{1,6}\.\d{1,4}) " + speed + rb"(|[ ,;][\x20-\x7e]*)\r?")
 
 
-_UNITS_MM = ((_pattern(b"mm", b"mmph"), Decimal(1)), (_pattern(b"in", b"iph"), Decimal("25.4")))
+_ALONE = re.compile(rb"Acc +(\d{1,6}\.\d{1,4}) (mm|in)\r?")
+_INCH_MM = Decimal("25.4")
+_UNITS_MM = ((_pattern(b"mm", b"mmph"), Decimal(1)), (_pattern(b"in", b"iph"), _INCH_MM))
 _ROUNDING_MM = Decimal("0.06")  # two roundings to 0.001 in
 _BELIEVED_MM = Decimal(5)  # growth between two polls that needs no witness once the lines agree
 _UNCONFIRMED = frozenset({Quality.UNCONFIRMED})
@@ -54,6 +57,7 @@ INFO = DriverInfo(
             unit="mm",
             low=0.0,
             high=99999.999,
+            max_step_per_s=1.0,
             kind="counter",
             doc="since the unit was powered or reset; starts again at 0",
         ),
@@ -96,7 +100,7 @@ def _make(
         info=paced(INFO, every_s),
         codec=partial(LineFrame, b"\n", _LONGEST, _check, start=b"Acc"),
         meaning=meaning,
-        questions=(Question(request=_READ, answered_by=lambda _: True, reply_bytes=_LONGEST),),
+        questions=(Question(request=_READ, answered_by=lambda line: _read(line) is not None, reply_bytes=_LONGEST),),
         timeout_s=1.0,
         line_end=b"\n",
     )
@@ -114,7 +118,7 @@ def _read(line: bytes) -> tuple[list[Decimal], str] | None:
 def _check(line: bytes) -> Fault | None:
     return (
         None
-        if _read(line)
+        if _read(line) or _ALONE.fullmatch(line)
         else Fault(reason="line", detail="not Acc .., EventAcc .., TotalAcc .., RInt .. in one unit")
     )
 
@@ -133,6 +137,13 @@ class _Meaning:
         self._doubted = False
 
     def of(self, line: bytes) -> Said:
+        if alone := _ALONE.fullmatch(line):
+            fallen = Decimal(alone[1].decode()) * (_INCH_MM if alone[2] == b"in" else 1)
+            return Said(
+                values=(Value(channel="rain", value=float(fallen), quality=_UNCONFIRMED),),
+                settles=False,
+                detail="Acc alone, as command A is answered: no total to compare it with",
+            )
         read = _read(line)
         if read is None:  # pragma: no cover - the codec lets no such line through
             return Said(detail="another line")

@@ -4,6 +4,7 @@ Source: MODBUS Application Protocol Specification V1.1b3, sections 6.1 to 6.4 an
 MODBUS over Serial Line V1.02, section 2.5.1.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,10 @@ READ_HOLDING = 3
 READ_INPUT = 4
 BIT_FUNCTIONS = (READ_COILS, READ_DISCRETE)
 WORD_FUNCTIONS = (READ_HOLDING, READ_INPUT)
+READ_RAM = 0x44  # Senseair's own, answered like a register; understood where it is declared, never asked
 REQUEST_BYTES = 8
+SERVER_ITSELF = 255  # Messaging on TCP/IP V1.0b, 4.4.1.2: unit of a Modbus TCP server that is no gateway
+TARGET_SILENT = 11  # exception of a gateway: the unit behind it gave no answer
 MOST_WORDS = 125
 MOST_BITS = 2000
 
@@ -23,6 +27,7 @@ _REPLY_HEAD = 3
 _CRC_BYTES = 2
 _SHORTEST = 5
 _POLYNOMIAL = 0xA001
+_SECOND = re.compile(rb"[\x01-\x04\x81-\x84]")  # functions that we ask, and their refusals
 _EXCEPTIONS = {
     1: "illegal function",
     2: "illegal data address",
@@ -136,7 +141,7 @@ def frame_at(data: bytes, at: int) -> Frame | None:
         if plain and third and is_sealed(data[at:end]):
             return Frame(kind="exception", unit=unit, function=plain, code=third, start=at, end=end)
         return None
-    if function not in (*BIT_FUNCTIONS, *WORD_FUNCTIONS):
+    if function not in (*BIT_FUNCTIONS, *WORD_FUNCTIONS, READ_RAM):
         return None
     end = at + _REPLY_HEAD + third + _CRC_BYTES
     even = function in BIT_FUNCTIONS or third % 2 == 0
@@ -145,7 +150,7 @@ def frame_at(data: bytes, at: int) -> Frame | None:
             kind="reply", unit=unit, function=function, data=data[at + _REPLY_HEAD : end - 2], start=at, end=end
         )
     end = at + REQUEST_BYTES
-    if end <= len(data) and is_sealed(data[at:end]):
+    if function != READ_RAM and end <= len(data) and is_sealed(data[at:end]):
         return Frame(kind="request", unit=unit, function=function, data=data[at + 2 : end - 2], start=at, end=end)
     return None
 
@@ -158,10 +163,10 @@ def answer(request: Request, data: bytes) -> Frame | None:
     """
     echo = data.find(request.encode())
     at = echo + REQUEST_BYTES if echo >= 0 else 0
-    while at <= len(data) - _SHORTEST:
-        frame = frame_at(data, at)
+    while second := _SECOND.search(data, at + 1):  # noise costs a search, not a look at each of its bytes
+        frame = frame_at(data, second.start() - 1)
         if frame is None:
-            at += 1
+            at = second.start()
             continue
         if _answers(request, frame):
             return frame

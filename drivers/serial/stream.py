@@ -14,6 +14,11 @@ from drivers.serial.decoded import Decoded, within_range
 NOT_UNDERSTOOD = "not_understood"
 """Trouble of a unit whose frame says nothing: it may be noise that ends like one."""
 
+TOO_NEAR = "too_near"
+"""Trouble of a unit that measures distance: something stands at its face, or water."""
+
+TOO_NEAR_WHY = "something stands in the blind zone: the face is under water, or has a web or drops on it"
+
 _BABBLE_BYTES = 512  # bytes without one valid frame after which wiring or speed is suspected
 _NS = 1_000_000_000
 _TIME_EVERY_NS = 10 * _NS

@@ -1,17 +1,19 @@
 """DYP ultrasonic distance sensors of the A01 and A02 families: bytes to readings. No I/O.
 
-Source: DFRobot wiki SEN0311, SEN0312, SEN0313, SEN0627 (UART output form; ranges); JSN-SR04T V2.0 manual, modes 2, 3.
+Source: DFRobot wiki SEN0311, SEN0312, SEN0313, SEN0627 (UART output form; ranges) and SEN0754 (codes FFFDh and FFFEh);
+JSN-SR04T V2.0 manual, modes 2, 3; esphome jsn_sr04t (the AJ-SR04M leaves the head out of its sum).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from drivers.driver import Channel, DriverInfo, Line, Option, OptionValue
+from drivers.driver import Channel, DriverInfo, Gauge, Line, Option, OptionValue
 from drivers.framing import Fault, FixedFrame, sum8
 from drivers.reading import GOOD, Quality
 from drivers.serial.decoded import Decoded
 from drivers.serial.options import Options, paced
-from drivers.serial.stream import Said, Stream, Value
+from drivers.serial.stream import TOO_NEAR, TOO_NEAR_WHY, Said, Stream, Value
 
 _HEAD = 0xFF
 _FRAME_BYTES = 4  # head, high byte, low byte, sum of the three
@@ -23,6 +25,7 @@ _CODES = {
 }
 _MOST_COUNTS = 20_000  # 20 m; no unit of these families reaches so far, but frames read from a wrong byte do
 _NO_TARGET = frozenset({Quality.NO_TARGET})
+_WEBBED_S = 86400.0  # a day's change of temperature alone moves the echo of a bare ground by millimetres
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +35,14 @@ class _Reach:
     mm_per_count: int = 1
     triggered: bool = False  # measures only when asked
     least_s: float = 0.0  # between two measurements
+    sum_from: int = 0  # first byte of the sum
 
 
 _MODELS = {
     "a01nyub": _Reach(blind_mm=280, far_mm=7500),
     "a02yyuw": _Reach(blind_mm=30, far_mm=4500),
     "me007ys": _Reach(blind_mm=280, far_mm=4500),
+    "aj_sr04m": _Reach(blind_mm=200, far_mm=6000, sum_from=1),
     "jsn_sr04t": _Reach(blind_mm=200, far_mm=6000),
     "sen0627": _Reach(blind_mm=30, far_mm=7500, mm_per_count=10, triggered=True, least_s=2.6),
 }
@@ -58,8 +63,22 @@ INFO = DriverInfo(
     models=tuple(sorted((*_MODELS, *_ALIASES))),
     line=Line(baud=9600),
     channels=(
-        Channel(name="distance", unit="m", low=0.03, high=7.5, max_step_per_s=1.0, doc="from the sensor's face"),
-        Channel(name="level", unit="m", max_step_per_s=1.0, doc="mount_height minus distance; only with mount_height"),
+        Channel(
+            name="distance",
+            unit="m",
+            low=0.03,
+            high=7.5,
+            max_step_per_s=1.0,
+            stuck_after_s=_WEBBED_S,
+            doc="from the sensor's face",
+        ),
+        Channel(
+            name="level",
+            unit="m",
+            max_step_per_s=1.0,
+            stuck_after_s=_WEBBED_S,
+            doc="mount_height minus distance; only with mount_height",
+        ),
     ),
     options=(
         Option(
@@ -108,6 +127,7 @@ INFO = DriverInfo(
     stale_after_s=10.0,
     integrity="sum8",
     confirm=2,
+    gauge=Gauge(raw="distance", sign=-1),
     source="DFRobot wiki SEN0311 (A02YYUW), SEN0313 (A01NYUB), SEN0312 (ME007YS); JSN-SR04T V2.0 manual",
 )
 
@@ -128,17 +148,18 @@ def make(name: str, sensor: str, options: Mapping[str, OptionValue], every_s: fl
     reach = _reach(name, given)
     height_m = given.quantity("mount_height")
     info = _with_range(INFO, reach)
-    if height_m is None:
-        info = replace(info, channels=info.channels[:1])
-    meaning = _Meaning(
-        reach=reach,
-        mm_per_count=reach.mm_per_count,
-        height_mm=None if height_m is None else round(height_m * 1000),
-    )
+    height_mm = None if height_m is None else round(height_m * 1000)
+    distance, level = info.channels
+    if height_mm is None:
+        info = replace(info, channels=(distance,))
+    else:
+        level = replace(level, low=(height_mm - reach.far_mm) / 1000, high=(height_mm - reach.blind_mm) / 1000)
+        info = replace(info, channels=(distance, level))
+    meaning = _Meaning(reach=reach, mm_per_count=reach.mm_per_count, height_mm=height_mm)
     return Stream(
         sensor,
         info=paced(info, every_s),
-        codec=FixedFrame((bytes((_HEAD,)),), _FRAME_BYTES, _check),
+        codec=FixedFrame((bytes((_HEAD,)),), _FRAME_BYTES, partial(_check, reach.sum_from)),
         meaning=meaning.of,
         ask=_TRIGGER if reach.triggered else b"",
     )
@@ -162,21 +183,24 @@ def _reach(name: str, given: Options) -> _Reach:
         mm_per_count={"mm": 1, "cm": 10}.get(given.text("counts"), model.mm_per_count),
         triggered=given.flag("trigger") if given.given("trigger") else model.triggered,
         least_s=model.least_s,
+        sum_from=model.sum_from,
     )
 
 
 def _with_range(info: DriverInfo, reach: _Reach) -> DriverInfo:
-    distance = replace(info.channels[0], low=reach.blind_mm / 1000, high=reach.far_mm / 1000)
+    """The range of a model; where a count is a centimetre, a day of one value is no wonder."""
+    stuck_after_s = _WEBBED_S if reach.mm_per_count == 1 else None
+    distance, level = (replace(channel, stuck_after_s=stuck_after_s) for channel in info.channels)
     return replace(
         info,
-        channels=(distance, *info.channels[1:]),
+        channels=(replace(distance, low=reach.blind_mm / 1000, high=reach.far_mm / 1000), level),
         every_s=max(info.every_s, reach.least_s),
         min_every_s=max(info.min_every_s, reach.least_s),
     )
 
 
-def _check(frame: bytes) -> Fault | None:
-    if (total := sum8(frame[:3])) != frame[3]:
+def _check(sum_from: int, frame: bytes) -> Fault | None:
+    if (total := sum8(frame[sum_from:3])) != frame[3]:
         return Fault(reason="checksum", detail=f"expected {total:02x}, got {frame[3]:02x}")
     if (count := int.from_bytes(frame[1:3], "big")) > _MOST_COUNTS and count not in _CODES:
         return Fault(reason="implausible", detail=f"{count} counts")
@@ -196,9 +220,13 @@ class _Meaning:
         if (code := _CODES.get(count)) is not None:
             return Said(trouble="no_target", detail=code)
         mm = count * self.mm_per_count
-        inside = self.reach.blind_mm < mm <= self.reach.far_mm
-        quality = GOOD if inside else _NO_TARGET
+        near, far = mm <= self.reach.blind_mm, mm > self.reach.far_mm
+        quality = _NO_TARGET if near or far else GOOD
         values = [Value(channel="distance", value=mm / 1000, quality=quality)]
         if self.height_mm is not None:
             values.append(Value(channel="level", value=(self.height_mm - mm) / 1000, quality=quality))
+        if near:
+            return Said(values=tuple(values), trouble=TOO_NEAR, detail=TOO_NEAR_WHY)
+        if far:
+            return Said(values=tuple(values), trouble="no_target", detail="no target: beyond the unit's reach")
         return Said(values=tuple(values))

@@ -1,8 +1,8 @@
 """Small UPS that speak Megatec Q1 or Mustek QS: question and line of text. No I/O; it only asks for the state.
 
 Source: Megatec protocol V2.7, C.1 "Status inquiry" (networkupstools.org/ups-protocols/megatec.html); variants: the
-same site, protocols/voltronic.html, QS and Q1; NUT drivers/blazer.c. Nothing that begins
-with S (shutdown) is ever sent.
+same site, protocols/voltronic.html, QS and Q1; NUT drivers/nutdrv_qx_q1.c (what is not measured is filled with some
+character) and nutdrv_qx_masterguard.c (02.27 volts of a cell). Nothing that begins with S (shutdown) is ever sent.
 """
 
 import re
@@ -17,10 +17,10 @@ from drivers.serial.polled import Polled, Question
 from drivers.serial.stream import Said, Value
 
 _LONGEST = 512  # noise before the start mark included
-_FIELD = rb" *(-?[0-9]{1,3}(?:\.[0-9]{1,2})?|[-.]{2,5})"  # dashes: not measured
+_FIELD = rb" *(-?[0-9]{1,3}(?:\.[0-9]{1,2})?|[-_@*.]{2,5})"  # dashes or such: not measured
 _STATE = re.compile(rb"\(" + rb" ".join([_FIELD] * 7) + rb" +([01]{8}) *")
 _REFUSED = re.compile(rb"\(?NAK")
-_PER_CELL = re.compile(r"[0-9]\.[0-9]{1,2}")  # S.SS: volts of one cell; SS.S: of all
+_PER_CELL = re.compile(r"[0-9]\.[0-9]{1,2}|0[0-9]\.[0-9]{2}")  # S.SS or 0S.SS: volts of one cell; SS.S: of all
 _MOST_CELL_V = 4.0  # no cell has more, no pack less
 _UTILITY_FAIL, _BATTERY_LOW, _FAILED, _SHUTDOWN = 0, 1, 3, 6  # places in b7 .. b0
 _LINE_CHANNELS = ("input_voltage", "fault_voltage", "output_voltage", "load", "frequency", "battery", "temperature")
@@ -30,7 +30,7 @@ INFO = DriverInfo(
     title="UPS with Megatec protocol (Q1 or QS)",
     family="ups_megatec",
     models=("megatec_q1", "megatec_qs"),
-    line=Line(baud=2400),
+    line=Line(baud=2400, rts=False),  # NUT docs/man/blazer-common.txt, cablepower: set DTR and clear RTS
     mode="poll",
     channels=(
         Channel(name="input_voltage", unit="V", low=0.0, high=500.0, doc="mains; 0 when it has failed"),
@@ -38,8 +38,22 @@ INFO = DriverInfo(
         Channel(name="output_voltage", unit="V", low=0.0, high=500.0, doc="to the load"),
         Channel(name="load", unit="%", low=0.0, high=200.0, doc="of what the UPS can carry"),
         Channel(name="frequency", unit="Hz", low=0.0, high=75.0, doc="of the mains; 0 when it has failed"),
-        Channel(name="battery_voltage", unit="V", low=0.0, high=500.0, doc="of all cells; from units that say SS.S"),
-        Channel(name="cell_voltage", unit="V", low=0.0, high=4.0, doc="of one cell; from units that say S.SS"),
+        Channel(
+            name="battery_voltage",
+            unit="V",
+            low=0.0,
+            high=500.0,
+            zero="suspect",
+            doc="of all cells; from units that say SS.S",
+        ),
+        Channel(
+            name="cell_voltage",
+            unit="V",
+            low=0.0,
+            high=4.0,
+            zero="suspect",
+            doc="of one cell; from units that say S.SS",
+        ),
         Channel(name="temperature", unit="Cel", low=-20.0, high=90.0, doc="inside the UPS"),
         Channel(name="on_battery", unit="1", kind="state", doc="the mains has failed"),
         Channel(name="battery_low", unit="1", kind="state", doc="it will soon switch off"),
@@ -58,7 +72,7 @@ INFO = DriverInfo(
     stale_after_s=30.0,
     integrity="none",
     confirm=2,
-    source="Megatec protocol V2.7; networkupstools.org protocols/voltronic.html; NUT drivers/blazer.c",
+    source="Megatec protocol V2.7; networkupstools.org protocols/voltronic.html; NUT drivers/nutdrv_qx_q1.c",
 )
 
 

@@ -62,7 +62,7 @@ INFO = DriverInfo(
         Channel(name="active_power", unit="W", low=0.0, high=20000.0, doc="to the load"),
         Channel(name="load", unit="%", low=0.0, high=200.0, doc="of what the unit can carry"),
         Channel(name="bus_voltage", unit="V", low=0.0, high=600.0, doc="inside the unit"),
-        Channel(name="battery_voltage", unit="V", low=0.0, high=100.0, doc="of all cells"),
+        Channel(name="battery_voltage", unit="V", low=0.0, high=100.0, zero="suspect", doc="of all cells"),
         Channel(name="charge_current", unit="A", low=0.0, high=500.0, doc="into the battery"),
         Channel(name="battery_capacity", unit="%", low=0.0, high=100.0, doc="charge left, as the unit guesses"),
         Channel(name="heatsink_temperature", unit="Cel", low=-20.0, high=120.0, doc="inside the unit"),

@@ -1,7 +1,7 @@
 """Victron chargers and battery monitors on VE.Direct: text blocks to readings. No I/O; it is never written to.
 
 Source: Victron "VE.Direct Protocol" 3.33, tables of labels, of states of operation (CS), of errors (ERR) and of
-alarm reasons (AR).
+alarm reasons (AR, WARN); units of the labels also in syssi/esphome-victron-vedirect, components/victron/victron.cpp.
 """
 
 import re
@@ -17,19 +17,31 @@ from drivers.serial.stream import Said, Stream, Value
 from drivers.serial.vedirect_frames import HEX_START, VeDirectFrames
 
 _NUMBER = re.compile(r"-?[0-9]{1,10}")
+_HEX = re.compile(r"0x[0-9A-Fa-f]{1,8}")
 _ENDLESS = "-1"  # time to go of a battery that is not being discharged
 _THOUSANDTH, _HUNDREDTH, _TENTH = Ratio(num=1, den=1000), Ratio(num=1, den=100), Ratio(num=1, den=10)
 _ONE, _TEN, _MINUTE = Ratio(num=1), Ratio(num=10), Ratio(num=60)
 
+_MOST_WH_PER_S = 100.0  # ten counts, so that a count may come at any moment; 360 kW is beyond all units
+
+
+def _energy(name: str, doc: str) -> Channel:
+    return Channel(name=name, unit="Wh", low=0.0, high=1e9, max_step_per_s=_MOST_WH_PER_S, kind="counter", doc=doc)
+
+
 # Label, what one count of it is in the channel's unit, channel.
 _LABELS = (
-    ("V", _THOUSANDTH, Channel(name="battery_voltage", unit="V", low=0.0, high=80.0, doc="main battery")),
+    (
+        "V",
+        _THOUSANDTH,
+        Channel(name="battery_voltage", unit="V", low=0.0, high=400.0, zero="suspect", doc="main battery"),
+    ),
     ("I", _THOUSANDTH, Channel(name="battery_current", unit="A", low=-1000.0, high=1000.0, doc="positive: charging")),
     ("P", _ONE, Channel(name="power", unit="W", low=-20000.0, high=20000.0, doc="positive: into the battery")),
     ("VPV", _THOUSANDTH, Channel(name="panel_voltage", unit="V", low=0.0, high=500.0, doc="of the panels")),
     ("PPV", _ONE, Channel(name="panel_power", unit="W", low=0.0, high=20000.0, doc="of the panels")),
     ("IL", _THOUSANDTH, Channel(name="load_current", unit="A", low=-100.0, high=100.0, doc="of the load output")),
-    ("H19", _TEN, Channel(name="yield_total", unit="Wh", low=0.0, high=1e9, kind="counter", doc="from the panels")),
+    ("H19", _TEN, _energy("yield_total", "from the panels")),
     ("H20", _TEN, Channel(name="yield_today", unit="Wh", low=0.0, high=1e6, doc="from the panels; 0 each morning")),
     ("H21", _ONE, Channel(name="power_max_today", unit="W", low=0.0, high=20000.0, doc="of the panels")),
     (
@@ -39,29 +51,57 @@ _LABELS = (
             name="charge_state",
             unit="1",
             kind="state",
-            doc="0 off, 2 fault, 3 bulk, 4 absorption, 5 float, 6 storage, 7 equalize, 252 external",
+            doc="0 off, 2 fault, 3 bulk, 4 absorption, 5 float, 6 storage, 7 equalize, 9 inverting, 252 external",
         ),
     ),
     ("ERR", _ONE, Channel(name="error", unit="1", kind="state", doc="0 none; Victron's number")),
     ("SOC", _TENTH, Channel(name="state_of_charge", unit="%", low=0.0, high=100.0, doc="battery monitors")),
     ("TTG", _MINUTE, Channel(name="time_to_go", unit="s", low=0.0, high=1e6, doc="until empty; battery monitors")),
     ("CE", _THOUSANDTH, Channel(name="consumed_charge", unit="Ah", low=-1e5, high=0.0, doc="since full; negative")),
-    ("H17", _TEN, Channel(name="energy_out", unit="Wh", low=0.0, high=1e9, kind="counter", doc="out of the battery")),
-    ("H18", _TEN, Channel(name="energy_in", unit="Wh", low=0.0, high=1e9, kind="counter", doc="into the battery")),
+    ("H17", _TEN, _energy("energy_out", "out of the battery")),
+    ("H18", _TEN, _energy("energy_in", "into the battery")),
     ("VS", _THOUSANDTH, Channel(name="starter_voltage", unit="V", low=-2.0, high=80.0, doc="second battery")),
-    ("VM", _THOUSANDTH, Channel(name="mid_voltage", unit="V", low=0.0, high=80.0, doc="at the middle of the bank")),
+    ("VM", _THOUSANDTH, Channel(name="mid_voltage", unit="V", low=0.0, high=400.0, doc="at the middle of the bank")),
+    ("V2", _THOUSANDTH, Channel(name="battery_voltage_2", unit="V", low=0.0, high=80.0, doc="second output")),
+    ("V3", _THOUSANDTH, Channel(name="battery_voltage_3", unit="V", low=0.0, high=80.0, doc="third output")),
+    ("I2", _THOUSANDTH, Channel(name="battery_current_2", unit="A", low=-1000.0, high=1000.0, doc="second output")),
+    ("I3", _THOUSANDTH, Channel(name="battery_current_3", unit="A", low=-1000.0, high=1000.0, doc="third output")),
+    ("DC_IN_V", _HUNDREDTH, Channel(name="input_voltage", unit="V", low=0.0, high=100.0, doc="DC-DC converters")),
+    ("DC_IN_I", _TENTH, Channel(name="input_current", unit="A", low=-200.0, high=200.0, doc="DC-DC converters")),
+    ("DC_IN_P", _ONE, Channel(name="input_power", unit="W", low=-20000.0, high=20000.0, doc="DC-DC converters")),
     ("T", _ONE, Channel(name="battery_temperature", unit="Cel", low=-40.0, high=100.0, doc="with a sensor")),
     ("AC_OUT_V", _HUNDREDTH, Channel(name="output_voltage", unit="V", low=0.0, high=300.0, doc="inverters")),
-    ("AC_OUT_I", _TENTH, Channel(name="output_current", unit="A", low=0.0, high=100.0, doc="inverters")),
+    ("AC_OUT_I", _TENTH, Channel(name="output_current", unit="A", low=-1.0, high=100.0, doc="inverters")),
     ("AC_OUT_S", _ONE, Channel(name="apparent_power", unit="VA", low=0.0, high=20000.0, doc="inverters")),
 )
-# States and what belongs to yesterday: of use to few, so on demand only.
+# States and history: of use to few, so on demand only.
 _MORE = (
     ("H22", _TEN, Channel(name="yield_yesterday", unit="Wh", low=0.0, high=1e6, doc="from the panels")),
     ("H23", _ONE, Channel(name="power_max_yesterday", unit="W", low=0.0, high=20000.0, doc="of the panels")),
     ("MPPT", _ONE, Channel(name="tracker", unit="1", kind="state", doc="0 off, 1 limited, 2 at full power")),
     ("LOAD", _ONE, Channel(name="load_on", unit="1", kind="state", doc="the load output is switched on")),
     ("Relay", _ONE, Channel(name="relay", unit="1", kind="state", doc="the relay is closed")),
+    ("DM", _TENTH, Channel(name="mid_deviation", unit="%", low=-100.0, high=100.0, doc="of the middle of the bank")),
+    ("MODE", _ONE, Channel(name="mode", unit="1", kind="state", doc="2 on, 4 off, 5 eco")),
+    ("WARN", _ONE, Channel(name="warning", unit="1", kind="state", doc="bits as of the alarm reason; inverters")),
+    ("OR", _ONE, Channel(name="off_reason", unit="1", kind="state", doc="bits; why the charger does not charge")),
+    ("MON", _ONE, Channel(name="monitor_mode", unit="1", kind="state", doc="what a DC monitor measures; 0 battery")),
+    ("H1", _THOUSANDTH, Channel(name="deepest_discharge", unit="Ah", low=-1e5, high=0.0)),
+    ("H2", _THOUSANDTH, Channel(name="last_discharge", unit="Ah", low=-1e5, high=0.0)),
+    ("H3", _THOUSANDTH, Channel(name="average_discharge", unit="Ah", low=-1e5, high=0.0)),
+    ("H4", _ONE, Channel(name="cycles", unit="1", low=0.0, high=1e6, kind="counter")),
+    ("H5", _ONE, Channel(name="full_discharges", unit="1", low=0.0, high=1e6, kind="counter")),
+    ("H6", _THOUSANDTH, Channel(name="charge_drawn", unit="Ah", low=-1e9, high=0.0, doc="ever; negative")),
+    ("H7", _THOUSANDTH, Channel(name="battery_voltage_min", unit="V", low=0.0, high=400.0)),
+    ("H8", _THOUSANDTH, Channel(name="battery_voltage_max", unit="V", low=0.0, high=400.0)),
+    ("H9", _ONE, Channel(name="since_full", unit="s", low=0.0, high=1e9)),
+    ("H10", _ONE, Channel(name="synchronisations", unit="1", low=0.0, high=1e6, kind="counter")),
+    ("H11", _ONE, Channel(name="low_voltage_alarms", unit="1", low=0.0, high=1e6, kind="counter")),
+    ("H12", _ONE, Channel(name="high_voltage_alarms", unit="1", low=0.0, high=1e6, kind="counter")),
+    ("H13", _ONE, Channel(name="low_starter_alarms", unit="1", low=0.0, high=1e6, kind="counter")),
+    ("H14", _ONE, Channel(name="high_starter_alarms", unit="1", low=0.0, high=1e6, kind="counter")),
+    ("H15", _THOUSANDTH, Channel(name="starter_voltage_min", unit="V", low=-100.0, high=400.0)),
+    ("H16", _THOUSANDTH, Channel(name="starter_voltage_max", unit="V", low=-100.0, high=400.0)),
 )
 _SWITCH = {"ON": True, "OFF": False}
 
@@ -104,7 +144,7 @@ INFO = DriverInfo(
             name="more",
             kind="boolean",
             default=False,
-            doc="also deliver load_on, relay, tracker and the values of yesterday",
+            doc="also deliver states (load_on, relay, tracker, mode ...) and the history of battery and panels",
             example="true",
         ),
     ),
@@ -113,6 +153,7 @@ INFO = DriverInfo(
     stale_after_s=15.0,
     integrity="sum8",
     confirm=2,
+    proves="unit",
     source="Victron VE.Direct Protocol 3.33; VE.Direct Protocol FAQ",
 )
 
@@ -160,8 +201,10 @@ def _meaning(labels: Mapping[str, tuple[str, Ratio]], frame: bytes) -> Said:
 
 def _value(label: str, text: str, scale: Ratio) -> int | float | bool | None:
     """A value; None where the unit has none (``---``), for ever, or another text."""
-    if text in _SWITCH:
-        return _SWITCH[text]
+    if text.upper() in _SWITCH:
+        return _SWITCH[text.upper()]
+    if _HEX.fullmatch(text):
+        return int(text, 16)
     if not _NUMBER.fullmatch(text) or (label == "TTG" and text == _ENDLESS):
         return None
     return scaled(Ratio(num=int(text)), scale, ZERO)
@@ -173,7 +216,7 @@ def _trouble(fields: Mapping[str, str]) -> tuple[str, str]:
         words = _ERRORS.get(int(error), "see Victron's list") if error.isdecimal() else "?"
         return "device_error", f"error {error}: {words}"
     bits = int(fields["AR"]) if fields.get("AR", "").isdecimal() else 0
-    if bits or fields.get("Alarm") == "ON":
+    if bits or fields.get("Alarm", "").upper() == "ON":
         reasons = [name for place, name in enumerate(_REASONS) if bits >> place & 1]
         return "device_alarm", ", ".join(reasons) or "the unit does not say why"
     return "", ""

@@ -51,7 +51,7 @@ _PRESSURE = {
 }
 _RAIN = {"M": _SAME, "I": _Unit(scale=Decimal("25.4"))}
 _SECONDS = {"s": _SAME, "S": _SAME}
-_HAIL = {"M": _SAME, "I": _Unit(scale=1 / Decimal("6.4516")), "H": _SAME}  # hits per cm2 or in2
+_HAIL = {"M": _SAME, "I": _Unit(scale=1 / Decimal("6.4516"))}  # hits per cm2 or in2; H, bare hits, is of no area
 _VOLTS = dict.fromkeys("VNFW", _SAME)  # of the heater the letter tells its state
 
 _FIELDS: dict[str, tuple[Channel, Mapping[str, _Unit]]] = {
@@ -68,17 +68,17 @@ _FIELDS: dict[str, tuple[Channel, Mapping[str, _Unit]]] = {
     "Tp": (Channel(name="temperature_inside", unit="Cel", low=-52.0, high=90.0), _TEMPERATURE),
     "Ua": (Channel(name="humidity", unit="%RH", low=0.0, high=100.0, zero="suspect"), _HUMIDITY),
     "Pa": (Channel(name="pressure", unit="Pa", low=50_000.0, high=110_000.0, zero="suspect"), _PRESSURE),
-    "Rc": (Channel(name="rain_total", unit="mm", low=0.0, high=1e6, kind="counter"), _RAIN),
-    "Rd": (Channel(name="rain_duration", unit="s", low=0.0, high=1e7, kind="counter"), _SECONDS),
+    "Rc": (Channel(name="rain_total", unit="mm", low=0.0, high=1e6, max_step_per_s=1.0, kind="counter"), _RAIN),
+    "Rd": (Channel(name="rain_duration", unit="s", low=0.0, high=1e7, max_step_per_s=20.0, kind="counter"), _SECONDS),
     "Ri": (Channel(name="rain_rate", unit="mm/h", low=0.0, high=400.0), _RAIN),
     "Rp": (Channel(name="rain_peak", unit="mm/h", low=0.0, high=1000.0), _RAIN),
-    "Hc": (Channel(name="hail_total", unit="{#}/cm2", low=0.0, high=1e6, kind="counter"), _HAIL),
-    "Hd": (Channel(name="hail_duration", unit="s", low=0.0, high=1e7, kind="counter"), _SECONDS),
+    "Hc": (Channel(name="hail_total", unit="{#}/cm2", low=0.0, high=1e6, max_step_per_s=10.0, kind="counter"), _HAIL),
+    "Hd": (Channel(name="hail_duration", unit="s", low=0.0, high=1e7, max_step_per_s=20.0, kind="counter"), _SECONDS),
     "Hi": (Channel(name="hail_rate", unit="{#}/(cm2.h)", low=0.0, high=10_000.0), _HAIL),
     "Hp": (Channel(name="hail_peak", unit="{#}/(cm2.h)", low=0.0, high=10_000.0), _HAIL),
     "Th": (Channel(name="heater_temperature", unit="Cel", low=-52.0, high=90.0), _TEMPERATURE),
     "Vh": (Channel(name="heater_voltage", unit="V", low=0.0, high=40.0), _VOLTS),
-    "Vs": (Channel(name="supply_voltage", unit="V", low=0.0, high=40.0), _VOLTS),
+    "Vs": (Channel(name="supply_voltage", unit="V", low=0.0, high=40.0, zero="suspect"), _VOLTS),
     "Vr": (Channel(name="reference_voltage", unit="V", low=3.0, high=4.0), _VOLTS),
 }
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from drivers.driver import Line
-from drivers.serial.cctalk import message
+from drivers.serial.cctalk_frames import message
 from drivers.simulate.answerer import Answerer
 from drivers.simulate.simulator import NS, Wave
 

@@ -13,6 +13,7 @@ class UltrasonicSimulator(Talker):
     def __init__(self, *, seed: int, every_s: float, model: str) -> None:
         super().__init__(line=Line(baud=9600), every_s=every_s)
         self._only_asked = model in ("sen0627", "dfrobot_sen0627")
+        self._sum_from = 1 if model == "aj_sr04m" else 0
         self._distance_m = Wave(1.7, 2.3, seed=seed)
 
     def receive(self, data: bytes, now_ns: int) -> list[bytes]:
@@ -26,4 +27,4 @@ class UltrasonicSimulator(Talker):
     def _frame(self, now_ns: int) -> bytes:
         counts = self._distance_m.at(now_ns) * (100 if self._only_asked else 1000)
         body = b"\xff" + round(counts).to_bytes(2, "big")
-        return body + bytes((sum8(body),))
+        return body + bytes((sum8(body[self._sum_from :]),))

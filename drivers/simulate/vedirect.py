@@ -40,27 +40,55 @@ _MONITOR: Mapping[str, str | tuple[int, int]] = {
     "Alarm": "OFF",
     "Relay": "OFF",
     "AR": "0",
+    "MON": "0",
+    "DM": (-9, 9),
+    **dict.fromkeys(("H1", "H2", "H3", "H6"), (-9000, -4000)),
+    **dict.fromkeys(("H4", "H5", "H10", "H11", "H12", "H13", "H14"), "3"),
+    "H7": "11900",
+    "H8": "14420",
+    "H9": (7000, 7200),
+    "H15": "12300",
+    "H16": "13100",
     "H17": "4150",
     "H18": "4890",
 }
-_INVERTER: Mapping[str, str | tuple[int, int]] = {"AC_OUT_V": (22900, 23100), "AC_OUT_I": (4, 9), "AC_OUT_S": (90, 200)}
+_CONVERTER: Mapping[str, str | tuple[int, int]] = {
+    "V": (13100, 13300),
+    "V2": (13100, 13300),
+    "V3": (13100, 13300),
+    "I2": (100, 900),
+    "I3": (100, 900),
+    "DC_IN_V": (2540, 2580),
+    "DC_IN_I": (20, 60),
+    "DC_IN_P": (50, 150),
+    "OR": "0x00000000",
+    "ERR": "0",
+}
+_INVERTER: Mapping[str, str | tuple[int, int]] = {
+    "AC_OUT_V": (22900, 23100),
+    "AC_OUT_I": (4, 9),
+    "AC_OUT_S": (90, 200),
+    "MODE": "2",
+    "WARN": "0",
+}
+_BLOCKS = (_CHARGER, _MONITOR, _CONVERTER, _INVERTER)
 
 
 class VeDirectSimulator(Talker):
-    """Says a charger's, a battery monitor's and an inverter's labels, so that every channel lives."""
+    """Says the labels of a charger, a battery monitor, a converter and an inverter, so that every channel lives."""
 
     def __init__(self, *, seed: int, every_s: float) -> None:
         super().__init__(line=Line(baud=19200), every_s=every_s)
         self._waves = {
             label: Wave(*said, seed=seed + place)
-            for block in (_CHARGER, _MONITOR, _INVERTER)
+            for block in _BLOCKS
             for place, (label, said) in enumerate(block.items())
             if not isinstance(said, str)
         }
 
     def frames(self, now_ns: int) -> list[bytes]:
         """One block of each, now and then with a HEX message that came between two lines."""
-        blocks = [self._block(block, now_ns) for block in (_CHARGER, _MONITOR, _INVERTER)]
+        blocks = [self._block(block, now_ns) for block in _BLOCKS]
         if now_ns // NS % _HEX_EVERY_S == 0:
             head, _, tail = blocks[0].partition(b"\r\nCS")
             blocks[0] = head + _HEX_MESSAGE + b"\r\nCS" + tail

@@ -1,4 +1,5 @@
 import random
+import re
 import time
 from collections.abc import Callable
 
@@ -6,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.framing import Codec, Dropped, Fault, FixedFrame, LineFrame, Piece, sum8, xor8
+from drivers.framing import (
+    Codec,
+    Dropped,
+    EndedFrame,
+    Fault,
+    FixedFrame,
+    Form,
+    LineFrame,
+    Piece,
+    sum8,
+    xor8,
+)
 
 
 def _sum_check(frame: bytes) -> Fault | None:
@@ -38,7 +50,22 @@ def _plain() -> LineFrame:
     return LineFrame(b"\n", 16, _any_line)
 
 
-CODECS = pytest.mark.parametrize("make", [_four, _ten, _lengths, _marked, _plain])
+def _two_marks() -> LineFrame:
+    return LineFrame(b"\n", 32, _any_line, start=(b"$", b"\xaa\xc0"))
+
+
+def _ended() -> EndedFrame:
+    """``$..`` to a line end, ``\\xff..`` to a zero and one byte more."""
+    line = Form(starts=b"$@", end=re.compile(rb"\r?\n"), end_max=2, longest=12, check=_any_line, common=True)
+    block = Form(starts=b"\xff", end=re.compile(rb"\0.", re.DOTALL), end_max=2, longest=20, check=_odd)
+    return EndedFrame(line, block)
+
+
+def _odd(block: bytes) -> Fault | None:
+    return None if block[-1] & 1 else Fault(reason="even")
+
+
+CODECS = pytest.mark.parametrize("make", [_four, _ten, _lengths, _marked, _two_marks, _plain, _ended])
 GOOD = b"\xff\x07\xa1\xa7"
 
 
@@ -110,6 +137,54 @@ def test_a_start_mark_inside_noise_or_inside_a_bad_line_is_found() -> None:
     assert _frames(_feed(_marked(), b"no mark\n")) == []
 
 
+def test_a_line_may_begin_with_one_of_several_marks() -> None:
+    assert _frames(_feed(_two_marks(), b"xx$one\nyy\xaa\xc0two\n$bad\xaa\xc0three\n")) == [
+        b"$one",
+        b"\xaa\xc0two",
+        b"\xaa\xc0three",
+    ]
+
+
+def test_messages_of_two_forms_are_told_apart_by_their_starts() -> None:
+    pieces = _feed(_ended(), b"junk$one\r\n\xff\n$\0\x01@two\n")
+    assert _frames(pieces) == [b"$one\r\n", b"\xff\n$\0\x01", b"@two\n"]
+    assert pieces[0] == Dropped(reason="noise", raw=b"junk", count=4)
+
+
+def test_a_message_that_fails_costs_one_byte_and_one_that_begins_inside_it_is_found() -> None:
+    pieces = _feed(_ended(), b"\xff\xff\0\x02$bad$one\n")
+    assert _frames(pieces) == [b"$one\n"]
+    assert [(piece.reason, piece.count) for piece in pieces if isinstance(piece, Dropped)] == [
+        ("even", 1),
+        ("even", 1),
+        ("noise", 6),
+    ]
+
+
+@pytest.mark.parametrize(("length", "reasons"), [(20, []), (21, ["too long"])])
+def test_an_end_that_begins_too_late_is_none(length: int, reasons: list[str]) -> None:
+    message = b"\xff" + b"q" * (length - 1) + b"\0\x01"
+    pieces = _feed(_ended(), message, b"$one\n")
+    assert [piece.reason for piece in pieces if isinstance(piece, Dropped)][:1] == reasons
+    assert _frames(pieces) == [*([] if reasons else [message]), b"$one\n"]
+
+
+def test_a_message_that_never_ends_is_given_up() -> None:
+    codec = _ended()
+    assert _feed(codec, b"\xff" + b"q" * 20) == []
+    assert [piece.reason for piece in _feed(codec, b"qqqq") if isinstance(piece, Dropped)] == ["too long"]
+    assert [(piece.reason, piece.count) for piece in codec.rest()] == [("noise", 24)]
+    _feed(codec, b"@half")
+    assert [(piece.reason, piece.raw) for piece in codec.rest()] == [("incomplete", b"@half")]
+    assert codec.held == 0
+
+
+def test_what_was_searched_for_one_message_hides_no_end_of_the_next() -> None:
+    assert _frames(_feed(_ended(), b"\xff$a\n" + b"q" * 30)) == [b"$a\n"]
+    late = b"\xff" + b"q" * 19 + b"\0"
+    assert _frames(_feed(_ended(), b"\xff" + late, b"\x01")) == [late + b"\x01"]
+
+
 def test_the_tail_of_a_line_that_began_unheard_is_dropped_when_asked() -> None:
     pieces = _feed(LineFrame(b"\n", 16, _any_line, whole_only=True), b"3.5,20\n23.5,20\n")
     assert _frames(pieces) == [b"23.5,20"]
@@ -127,7 +202,9 @@ def test_after_giving_up_the_first_line_may_be_a_tail_again() -> None:
 @CODECS
 @given(data=st.data())
 def test_what_comes_out_never_depends_on_how_the_bytes_were_cut(make: Callable[[], Codec], data: st.DataObject) -> None:
-    parts = st.sampled_from([GOOD, b"\xff", b"\xaa", b"\xaa\xc0", b"$one\r\n", b"bad\n", b"\n", b"$", b"q" * 20, b"\0"])
+    parts = st.sampled_from(
+        [GOOD, b"\xff", b"\xaa", b"\xaa\xc0", b"$one\r\n", b"bad\n", b"\n", b"$", b"q" * 20, b"\0", b"\0\x01"]
+    )
     stream = b"".join(data.draw(st.lists(parts | st.binary(max_size=6), max_size=20)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     chunks = [stream[low:high] for low, high in zip([0, *cuts], [*cuts, len(stream)], strict=True)]

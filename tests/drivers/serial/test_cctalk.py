@@ -2,13 +2,15 @@ import random
 
 import pytest
 
-from drivers.bus import Bus, attached, clashes
+from drivers.bus import Bus
 from drivers.driver import Ask, Event, Identified, OptionValue, Problem, Send
 from drivers.errors import OptionError
 from drivers.framing import Dropped
 from drivers.io.simulators import simulator
 from drivers.reading import Reading
-from drivers.serial.cctalk import INFO, CcTalk, Messages, decode, make, message, read
+from drivers.serial.cctalk import INFO, CcTalk, decode, make
+from drivers.serial.cctalk_frames import Messages, message, read
+from drivers.sharing import attached, clashes
 
 S = 1_000_000_000
 READ_ONLY = {244, 242, 232, 229, 159, 226, 225, 194, 193}
@@ -124,6 +126,9 @@ def test_lone_replies_are_read_by_their_length_or_by_the_header_that_is_named() 
     assert _decoded(_reply(b"\1\0\0"), request="226") == {"inserted": 1}
     assert _decoded(_reply(b"\1\0\0")) == {}
     assert _decoded(_reply(b"\1\0"), request="226") == {}
+    assert _decoded(message(2, 225) + _reply(b"\1\0\0")) == {"accepted": 1}
+    assert _decoded(message(2, 245) + _reply(b"\5")) == {}  # the equipment category is no fault
+    assert _decoded(message(2, 245) + _reply(b"Coin") + _reply(b"\5")) == {"fault": 5}
     assert _decoded(_reply(b"\x05", crc=True), checksum="sum") == {}
     with pytest.raises(OptionError, match="no header"):
         decode("cctalk", {"request": "x"}, [])

@@ -78,6 +78,49 @@ def test_a_telegram_without_checksum_is_refused_for_one_damaged_line() -> None:
     assert "not a code" in decode("m", {}, [V3.replace(b"1-0:1.7.0", b"1-0:1,7.0")]).reasons[0]
 
 
+def test_a_crc_without_leading_zero_is_the_same_crc() -> None:
+    gateway = (
+        b"/NWA-WARMTELINK\r\n\r\n1-3:0.2.8(50)\r\n0-0:1.0.0(260215200523W)\r\n0-0:96.1.1(ADC3100000158491)\r\n"
+        b"0-0:96.13.1()\r\n0-0:96.13.0()\r\n0-1:24.1.0(004)\r\n0-1:96.1.0(621848012D2C0B0C)\r\n"
+        b"0-1:24.2.1(260215200523W)(240.860*GJ)\r\n!B9F\r\n"
+    )
+    assert decode("m", {}, [gateway]).reasons == ("a telegram without a value that is known",)
+    assert "checksum" in decode("m", {}, [gateway.replace(b"!B9F", b"!B90")]).reasons[0]
+
+
+def test_codes_with_a_storage_number_are_read_too() -> None:
+    q3d = (
+        b"/ESY5Q3DA1004 V3.04\r\n\r\n1-0:0.0.0*255(1336001560)\r\n1-0:1.8.0*255(00032549.5061662*kWh)\r\n"
+        b"1-0:21.7.0*255(000557.29*W)\r\n1-0:1.7.0*255(001688.21*W)\r\n0-0:96.1.255*255(1ESY1336001560)\r\n!\r\n"
+    )
+    assert _values(q3d) == {"energy_import": 32549506.1662, "power_import": 1688.21}
+
+
+def test_a_value_without_checksum_is_doubted_until_another_telegram_bears_it_out() -> None:
+    lone = V3.replace(b"(001.19*kW)", b"(091.19*kW)").replace(b"1-0:1.8.1(12345.678", b"1-0:1.8.1(92345.678")
+    driver = make("m", "m", {}, 1.0)
+    doubted = [
+        {event.channel for event in driver.receive(telegram, step * S) if isinstance(event, Reading) and event.quality}
+        for step, telegram in enumerate((V3, V3, lone, V3, lone, lone))
+    ]
+    changed = {"power_import", "energy_import_t1"}
+    assert doubted == [set(), set(), changed, set(), set(), set()]
+
+
+def test_a_telegram_with_a_checksum_needs_no_witness() -> None:
+    driver = make("m", "m", {}, 1.0)
+    events = [event for step, one in enumerate((V5, V4, V5)) for event in driver.receive(one, step * S)]
+    assert not any(event.quality for event in events if isinstance(event, Reading))
+
+
+def test_a_value_that_the_telegrams_before_did_not_have_is_doubted() -> None:
+    driver = make("m", "m", {}, 1.0)
+    driver.receive(V3.replace(b"1-0:1.7.0(001.19*kW)\r\n", b""), 0)
+    found = {event.channel: str(*event.quality) for event in driver.receive(V3, S) if isinstance(event, Reading)}
+    assert found.pop("power_import") == "unconfirmed"
+    assert set(found.values()) == {""}
+
+
 def test_the_line_ends_belong_to_the_crc() -> None:
     assert _values(V5.replace(b"\r\n", b"\n")) == {}
 

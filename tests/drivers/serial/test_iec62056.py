@@ -88,6 +88,28 @@ def test_identity_is_kind_and_serial_number_and_does_not_flap() -> None:
     assert seen == ["ISk ME162-0033", "ISk ME162-0033 12345678"]
 
 
+PUSHED = (
+    b"/ESY5Q3DA1004 V3.04\r\n\r\n1-0:0.0.0*255(1336001560)\r\n1-0:1.8.0*255(00032549.5061662*kWh)\r\n"
+    b"1-0:1.7.0*255(001688.21*W)\r\n0-0:96.1.255*255(1ESY1336001560)\r\n!\r\n"
+)  # ndokter/dsmr_parser, test/example_telegrams.py
+
+
+def test_a_telegram_of_mode_d_has_no_check_and_wants_a_witness() -> None:
+    driver = make("m", "m", {"ask": False}, None)
+    events = driver.receive(PUSHED, S)
+    assert _values(events) == {"energy_import": 32549506.1662, "power_import": 1688.21}
+    assert [event.identity for event in events if isinstance(event, Identified)] == ["ESY Q3DA1004 V3.04 1336001560"]
+    far = driver.receive(PUSHED.replace(b"(001688.21", b"(9991688.21"), 2000 * S)
+    assert [event.channel for event in far if isinstance(event, Reading) and event.quality] == ["power_import"]
+
+
+@pytest.mark.parametrize("damage", [(b"!\r\n", b""), (b"*kWh)", b"*kWh"), (b"1-0:1.7", b"1_0:1.7")])
+def test_a_damaged_telegram_of_mode_d_is_no_reading(damage: tuple[bytes, bytes]) -> None:
+    decoded = decode("m", {}, [PUSHED.replace(*damage)])
+    assert decoded.readings == ()
+    assert len(decode("m", {}, [PUSHED]).readings) == 2
+
+
 @pytest.mark.parametrize("step", [1, 5, 50])
 def test_any_cut_and_noise_give_the_same(step: int) -> None:
     bad = READ_OUT[:-1] + bytes((READ_OUT[-1] ^ 1,))
@@ -98,6 +120,20 @@ def test_any_cut_and_noise_give_the_same(step: int) -> None:
         events += driver.receive(stream[at : at + step], S)
     assert _values(events) == VALUES
     assert "checksum" in {event.reason for event in events if isinstance(event, Rejected)}
+
+
+def test_a_line_may_hold_several_values() -> None:
+    line = "1.8.0(00123.456*kWh)2.8.0(00000.100*kWh)0.9.2(261122)1.6.0(00.5*kW)(261101)"
+    found = {one.channel: one.value for one in decode("m", {}, [_block(line, "!")]).readings}
+    assert found == {"energy_import": 123456.0, "energy_export": 100.0}
+
+
+def test_a_read_out_recorded_with_its_parity_bits_is_read() -> None:
+    recorded = bytes(byte | (byte.bit_count() & 1) << 7 for byte in READ_OUT)
+    assert recorded != READ_OUT
+    assert {one.channel: one.value for one in decode("m", {}, [recorded]).readings} == VALUES
+    wrong = recorded[:40] + bytes((recorded[40] ^ 0x80,)) + recorded[41:]
+    assert decode("m", {}, [wrong]).readings == ()
 
 
 def test_a_part_that_ends_in_eot_is_read_too() -> None:

@@ -53,8 +53,8 @@ def test_a_line_is_a_distance_and_the_ends_of_the_range_are_no_target(
     assert _said(name, line) == [("distance", value, flags)]
 
 
-def test_a_value_beyond_what_the_model_can_say_is_out_of_range_too() -> None:
-    assert _said("mb7389", b"R7000\r") == [("distance", 7.0, ["no_target", "out_of_range"])]
+def test_a_value_beyond_what_the_model_can_say_is_no_target() -> None:
+    assert _said("mb7389", b"R7000\r") == [("distance", 7.0, ["no_target"])]
 
 
 @pytest.mark.parametrize("line", [b"R123\r", b"R12345\r", b"R12 4\r", b"1234\r", b"RR234\r", b"R-123\r", b"r1234\r"])
@@ -122,7 +122,7 @@ def test_every_model_has_its_own_range() -> None:
         low, high = info_of(model).channels[0].low, info_of(model).channels[0].high
         assert low is not None
         assert high is not None
-        assert 0.2 <= low < high <= 9.999
+        assert 0.15 <= low < high <= 9.999
     assert info_of("mb7386").channels[0].low == 0.5
 
 
@@ -134,3 +134,47 @@ def test_noise_makes_hardly_any_distance() -> None:
         false += sum(isinstance(event, Reading) for event in water.receive(noise[step : step + 4096], step * S))
         assert water.held <= 256
     assert false <= 3
+
+
+@pytest.mark.parametrize(
+    ("line", "metres", "flags"),
+    [
+        (b"R008 P1\r", 0.2032, []),
+        (b"R010 P0\r", 0.254, []),
+        (b"R046\r", 1.1684, []),
+        (b"R006\r", 0.1524, ["no_target"]),
+        (b"R254\r", 6.4516, ["no_target"]),
+    ],
+)
+def test_the_lv_family_counts_inches_and_some_say_whether_something_is_near(
+    line: bytes, metres: float, flags: list[str]
+) -> None:
+    """MaxBotix PD11832 (LV-MaxSonar-EZ) and PD13426 (ParkSonar-EZ: "R008 P1")."""
+    (reading,) = decode("maxbotix_lv", {}, [line]).readings
+    assert (reading.value, reading.unit, [str(flag) for flag in reading.quality]) == (metres, "m", flags)
+    level = {one.channel: one.value for one in decode("mb1010", {"mount_height": "4 m"}, [line]).readings}["level"]
+    assert level == round(4 - metres, 4)
+
+
+def test_something_at_the_face_and_nothing_in_reach_are_different_troubles() -> None:
+    water = make("mb7389", "water", {"mount_height": "4.20 m"}, 0.1)
+    events: list[Event] = []
+    for step, line in enumerate([b"R0300\r", b"R0300\r", b"R5000\r", b"R1234\r"]):
+        events += water.receive(line, step * S)
+    assert [(event.code, event.ok) for event in events if isinstance(event, Problem)] == [
+        ("too_near", False),
+        ("too_near", True),
+        ("no_target", False),
+        ("no_target", True),
+    ]
+
+
+def test_with_a_height_the_level_has_its_own_range() -> None:
+    assert [channel.name for channel in make("mb7389", "water", {}, None).info.channels] == ["distance"]
+    _, level = make("mb7389", "water", {"mount_height": "4.20 m"}, None).info.channels
+    assert (level.low, level.high) == (-0.8, 3.9)
+
+
+def test_a_web_is_suspected_after_a_day_of_one_millimetre_and_never_of_one_centimetre() -> None:
+    assert [channel.stuck_after_s for channel in info_of("mb7389").channels] == [86400.0, 86400.0]
+    assert [channel.stuck_after_s for channel in info_of("maxbotix_xl").channels] == [None, None]

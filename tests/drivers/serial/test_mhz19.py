@@ -55,7 +55,7 @@ def _co2(events: list[Event]) -> list[tuple[object, list[str]]]:
         (400, ["warming_up"]),
         (410, ["warming_up"]),
         (5000, ["saturated", "warming_up"]),
-        (5001, ["out_of_range", "saturated"]),
+        (5001, ["saturated"]),
     ],
 )
 def test_values_that_air_does_not_have_are_flagged(ppm: int, flags: list[str]) -> None:
@@ -77,6 +77,32 @@ def test_an_answer_of_zeros_is_a_unit_that_warms_up() -> None:
     zeros, abc = sealed(b"\xff\x86" + bytes(6)), sealed(bytes.fromhex("ff7d000000000001"))
     problems = [event for event in _answered(zeros, zeros, _frame(600), abc=abc) if isinstance(event, Problem)]
     assert [(event.code, event.ok) for event in problems] == [("warming_up", False), ("warming_up", True)]
+
+
+@pytest.mark.parametrize("command", [0x79, 0x84, 0x99, 0xA0])
+def test_replies_to_commands_of_others_say_nothing_and_hide_nothing(command: int) -> None:
+    """ESPEasy P049: 99h is answered by a frame of its own; commands as WifWaf/MH-Z19 lists them."""
+    other = sealed(bytes((0xFF, command, 1, 0, 0, 0, 0, 0)))
+    assert decode("mhz19b", {}, [other]).readings == ()
+    assert f"reply to command {command:02x}" in decode("mhz19b", {}, [other]).reasons[0]
+    assert _co2(_answered(other + _frame(600))) == [(600, [])]
+
+
+def test_the_value_before_it_is_cut_to_the_range_is_understood_and_not_asked() -> None:
+    """WifWaf/MH-Z19, src/MHZ19.cpp, getCO2: command 133 (85h), bytes 4 and 5."""
+    unlimited = sealed(bytes.fromhex("ff850afb027b0000"))
+    (reading,) = decode("mhz19b", {}, [unlimited]).readings
+    assert (reading.channel, reading.value, reading.unit, reading.quality) == ("co2", 635, "ppm", frozenset())
+    beyond = sealed(bytes.fromhex("ff850afb15e00000"))
+    assert [str(flag) for flag in decode("mhz19b", {}, [beyond]).readings[0].quality] == ["out_of_range"]
+    assert _co2(_answered(unlimited + _frame(600))) == [(600, [])]
+
+
+def test_the_mark_of_a_boot_is_doubted_whatever_the_value() -> None:
+    """ESPEasy P049: the last two bytes say 15000 during a boot and only then."""
+    booting = sealed(bytes.fromhex("ff8601c242403a98"))
+    (reading, _) = decode("mhz19b", {}, [booting]).readings
+    assert (reading.value, [str(flag) for flag in reading.quality]) == (450, ["warming_up"])
 
 
 def test_boot_values_are_doubted_until_it_measures_and_again_when_they_come_out_of_the_blue() -> None:

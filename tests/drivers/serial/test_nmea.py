@@ -62,6 +62,27 @@ def test_a_track_sentence_gives_speed_and_course() -> None:
     assert _values("GPVTG,,T,,M,,N,,K,A") == {}
 
 
+@pytest.mark.parametrize(
+    ("mode", "flags"), [("A", set()), ("NNA", set()), ("ADN", set()), ("E", {"unconfirmed"}), ("SN", {"unconfirmed"})]
+)
+def test_a_position_from_several_systems_is_read(mode: str, flags: set[str]) -> None:
+    body = f"GNGNS,112257.00,3844.24011,S,00908.43828,W,{mode},03,10.5,.5,,,,V"
+    readings = decode("nmea", {}, [_sentence(body)]).readings
+    found = {one.channel: one.value for one in readings}
+    theirs = pynmea2.parse(_sentence(body).decode().strip(), check=True)
+    assert found["latitude"] == pytest.approx(theirs.latitude, abs=5e-8)
+    assert found["longitude"] == pytest.approx(theirs.longitude, abs=5e-8)
+    assert (found["hdop"], found["altitude"], found["satellites"]) == (10.5, 0.5, 3)
+    assert {str(flag) for one in readings for flag in one.quality} == flags
+
+
+@pytest.mark.parametrize("mode", ["N", "NNN", ""])
+def test_no_system_with_a_fix_is_no_fix(mode: str) -> None:
+    assert _values(f"GNGNS,112257.00,3844.24011,N,00908.43828,W,{mode},02,,,,,") == {"satellites": 2}
+    assert "no fix" in decode("nmea", {}, [_sentence(f"GNGNS,,,,,,{mode},,,,,,")]).reasons[0]
+    assert "without values" in decode("nmea", {}, [_sentence("GNGNS,,,,,,A,,,,,,")]).reasons[0]
+
+
 def test_a_position_sentence_without_speed_gives_the_position() -> None:
     assert _values("GPGLL,4916.45,N,12311.12,W,225444,A,A") == {"latitude": 49.2741667, "longitude": -123.1853333}
     assert _values("GPGLL,4916.45,N,12311.12,W,225444,V,N") == {}
@@ -89,6 +110,12 @@ def test_what_is_no_measurement_gives_none_and_says_why(body: str) -> None:
     decoded = decode("nmea", {}, [_sentence(body)])
     assert decoded.readings == ()
     assert decoded.reasons
+
+
+@pytest.mark.parametrize("body", ["PUBX,00,081350.00,4717.113210,N", "PMTK001,314,3", "PGRME,15.0,M,45.0,M,25.0,M"])
+def test_a_sentence_of_one_maker_is_no_damage(body: str) -> None:
+    name = body.partition(",")[0]
+    assert decode("nmea", {}, [_sentence(body)]).reasons == (f"sentence {name} carries no channel of this driver",)
 
 
 def test_no_fix_gives_satellites_and_fix_only_even_with_old_coordinates() -> None:

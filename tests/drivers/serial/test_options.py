@@ -38,7 +38,15 @@ def test_what_is_no_such_quantity_is_none(text: str) -> None:
 def test_line_settings_are_read_as_people_write_them() -> None:
     assert parse_line("4800 8e1") == Line(baud=4800, parity="E")
     assert parse_line("1200 7O2") == Line(baud=1200, data_bits=7, parity="O", stop_bits=2)
+    assert parse_line("2400 8N1 no RTS") == Line(baud=2400, rts=False)
+    assert parse_line("2400 8n1, no dtr, no rts") == Line(baud=2400, dtr=False, rts=False)
     assert parse_line("9600") is None
+    assert parse_line("9600 8N1 RTS") is None
+
+
+@pytest.mark.parametrize("line", [Line(), Line(baud=300, data_bits=7, parity="E"), Line(dtr=False, rts=False)])
+def test_line_settings_read_back_as_they_are_written(line: Line) -> None:
+    assert parse_line(str(line)) == line
 
 
 @pytest.mark.parametrize(

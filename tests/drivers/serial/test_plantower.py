@@ -80,8 +80,29 @@ def test_an_st_frame_is_longer_and_has_formaldehyde_too() -> None:
     assert "error_code" not in plain
 
 
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("pms5003", "424d001c000000000000000000000000000000000000000000000000000000ab"),
+        ("pms3003", "424d001400000000000000000000000000000000000000a3"),
+    ],
+)
+def test_an_empty_frame_is_a_unit_that_warms_up(name: str, frame: str) -> None:
+    """avaldebe/PyPMS, tests/sensors/test_message.py, "empty message"."""
+    decoded = decode(name, {}, [bytes.fromhex(frame)])
+    assert decoded.readings == ()
+    assert "warming up" in decoded.reasons[0]
+
+
+@pytest.mark.parametrize("name", ["plantower", "pms5003", "pmsx003", "pms2003"])
+def test_the_short_frame_is_taken_by_whom_no_longer_model_was_named(name: str) -> None:
+    frame = _frame(31, 40, 48, 26, 36, 47, 0, 0, 0x54)
+    assert {one.channel: one.value for one in decode(name, {}, [frame]).readings}["pm2_5"] == 36
+    assert decode("pms5003t", {}, [frame]).readings == ()
+
+
 def test_the_old_pms3003_has_masses_only() -> None:
-    found = [one.channel for one in decode("pms3003", {}, [_frame(5, 8, 8, 4, 8, 9, 0, 0, 0)]).readings]
+    found = [one.channel for one in decode("pms3003", {}, [_frame(5, 8, 8, 4, 8, 9, 0, 0, 0x51)]).readings]
     assert found == ["pm1_cf1", "pm2_5_cf1", "pm10_cf1", "pm1", "pm2_5", "pm10"]
 
 

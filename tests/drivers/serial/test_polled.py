@@ -2,13 +2,14 @@ from functools import partial
 
 import pytest
 
-from drivers.bus import Bus, BusDriver, attached, clashes
+from drivers.bus import Bus, BusDriver
 from drivers.driver import Channel, DriverInfo, Event, Identified, Line, Problem, Rejected, Send
 from drivers.framing import Fault, LineFrame
 from drivers.io.catalog import registry
 from drivers.reading import Reading
 from drivers.serial.polled import Polled, Question
 from drivers.serial.stream import Said, Value
+from drivers.sharing import attached, clashes
 
 S = 1_000_000_000
 INFO = DriverInfo(

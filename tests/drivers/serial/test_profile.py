@@ -46,6 +46,10 @@ def test_a_typing_error_in_a_map_is_refused_with_both_values() -> None:
         ("00 51 34", "xx", "not a valid reply"),
         ("alarm = false", "alarm = 0", "register alarm"),
         ("alarm = false", "alarms = false", "got no value"),
+        ("unit = 1", "unit = 1\ngauge = 3", "gauge: is not like"),
+        ("unit = 1", 'unit = 1\ngauge = { raw = "voltage" }', "gauge: is not like"),
+        ("unit = 1", 'unit = 1\ngauge = { raw = "voltage", sign = 1 }', "no channel in m"),
+        ("unit = 1", 'unit = 1\ngauge = { raw = "voltage", sign = 2 }', "2 is not 1"),
         ('scale = "0.1"', "scale_by = 3", "list of tables"),
         ('scale = "0.1"', "scale_by = [3]", "takes tables like"),
         ('scale = "0.1"', 'scale_by = [{ register = 1, factors = { 0 = "x" } }]', "takes tables like"),
@@ -110,7 +114,7 @@ def test_a_reply_that_could_answer_two_requests_gives_both_unless_one_is_picked(
     for pick in picks:
         assert [one.channel for one in decode_profile("s8", _s8(), pick, [reply]).readings] == ["type_id_low"]
     wrong: list[dict[str, OptionValue]] = [{"register": "9"}, {"register": "x"}, {"request": "00"}]
-    wrong.append({"request": "01040000000a700d"})
+    wrong.append({"request": "010400400002701f"})
     for pick in wrong:
         with pytest.raises(OptionError):
             decode_profile("s8", _s8(), pick, [reply])

@@ -50,10 +50,23 @@ def test_units_and_padding_differ_and_all_become_millimetres(line: bytes, total:
     assert (found["rain_total"], found["rain_rate"]) == ((total, "mm"), (rate, "mm/h"))
 
 
+@pytest.mark.parametrize(("line", "rain"), [(b"Acc 0.001 in\r\n", 0.0254), (b"Acc  0.12 mm", 0.12)])
+def test_the_answer_to_another_command_is_rain_without_a_witness(line: bytes, rain: float) -> None:
+    """Hydreon RG-15 instructions, command A: “Acc 0.000 in”."""
+    (reading,) = decode("rg15", {}, [line]).readings
+    assert (reading.channel, reading.value, reading.unit) == ("rain", rain, "mm")
+    assert [str(flag) for flag in reading.quality] == ["unconfirmed"]
+
+
+def test_the_answer_to_another_command_answers_no_poll() -> None:
+    assert _rain(b"Acc 0.50 mm\r\n" + _line(0.01, 1.0)) == [0.01]
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        b"Acc  0.01 mm\r\n",
+        b"Acc  0.01 mph\r\n",
+        b"Acc  0.01 mm,\r\n",
         b"Acc  0.01 mm, EventAcc  2.07 in, TotalAcc 54.85 mm, RInt  2.89 mmph\r\n",
         b"Acc  0.01 mm, EventAcc  2.07 mm, TotalAcc 54.85 mm, RInt  2.89 iph\r\n",
         b"Acc  0.01 mm, EventAcc  2.07 mm, TotalAcc 54a85 mm, RInt  2.89 mmph\r\n",

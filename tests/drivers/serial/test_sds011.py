@@ -36,6 +36,20 @@ def test_replies_to_commands_are_taken_and_say_nothing() -> None:
     assert decode("sds011", {}, [_frame(257, 1, kind=0xC5)]).reasons == ("reply to a command, no measurement",)
 
 
+def test_an_empty_frame_is_a_unit_that_warms_up() -> None:
+    """avaldebe/PyPMS, tests/sensors/test_message.py, "SDS01x empty message"."""
+    decoded = decode("sds011", {}, [bytes.fromhex("aac000000000000000ab")])
+    assert decoded.readings == ()
+    assert "warming up" in decoded.reasons[0]
+
+
+def test_the_sds198_has_one_value_in_whole_micrograms() -> None:
+    decoded = decode("sds198", {}, [bytes.fromhex("aacf0c001600e90510ab")])
+    assert [(one.channel, one.value, one.unit) for one in decoded.readings] == [("pm100", 22, "ug/m3")]
+    assert decode("sds011", {}, [bytes.fromhex("aacf0c001600e90510ab")]).readings == ()
+    assert [channel.name for channel in make("sds198", "air", {}, None).info.channels] == ["pm100"]
+
+
 def test_a_wrong_tail_and_a_wrong_sum_are_named() -> None:
     assert decode("sds011", {}, [_frame(1, 2, tail=0xAC)]).reasons[0].startswith("tail: expected ab, got ac")
     bad = _frame(1, 2)[:8] + b"\x00\xab"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from drivers.driver import OptionValue
+from drivers.driver import Ask, OptionValue
 from drivers.errors import ProfileError
 from drivers.io.catalog import registry
 from drivers.reading import Quality
@@ -62,8 +62,9 @@ def test_no_model_is_claimed_twice() -> None:
 def test_a_profile_only_reads_and_its_polls_do_not_hide_each_other(name: str) -> None:
     driver = DRIVERS.make(name, "s", {})
     assert isinstance(driver, Modbus)
-    assert {one.request.function for one in driver.questions} <= {1, 2, 3, 4}
-    assert all(one.request.encode()[1] in (1, 2, 3, 4) for one in driver.questions)
+    asked = [one for one in driver.questions if one.when != "decode"]
+    assert {one.request.function for one in asked} <= {1, 2, 3, 4}
+    assert all(one.request.encode()[1] in (1, 2, 3, 4) for one in asked)
 
 
 @pytest.mark.parametrize(
@@ -78,18 +79,18 @@ def test_a_profile_only_reads_and_its_polls_do_not_hide_each_other(name: str) ->
     ],
 )
 def test_a_level_carries_its_own_unit_and_decimals(words: Sequence[int], level: float) -> None:
-    assert _decoded("qdy30a", _words(*words))["level"] == level
+    assert _decoded("qdy30a", _words(*words))["depth"] == level
 
 
 @pytest.mark.parametrize("words", [(1, 1, 98), (9, 1, 98), (17, 5, 98)])
 def test_a_level_in_a_pressure_or_unknown_decimals_is_no_level(words: Sequence[int]) -> None:
-    assert "level" not in _decoded("qdy30a", _words(*words))
+    assert "depth" not in _decoded("qdy30a", _words(*words))
     assert _decoded("qdy30a", _words(*words))["unit_code"] in ("kPa", "9", "cm")
 
 
 def test_older_firmware_counts_other_codes() -> None:
-    assert _decoded("qdy30a_v1", _words(1, 1, 1234)) == {"unit_code": "cm", "level": 1.234}
-    assert "level" not in _decoded("qdy30a_v1", _words(17, 1, 1234))
+    assert _decoded("qdy30a_v1", _words(1, 1, 1234)) == {"unit_code": "cm", "depth": 1.234}
+    assert "depth" not in _decoded("qdy30a_v1", _words(17, 1, 1234))
 
 
 def test_a_register_may_name_the_scale_of_another_in_a_plain_list_too() -> None:
@@ -118,7 +119,7 @@ def test_a_float_may_have_its_scale_named_too() -> None:
 
 def test_a_wrong_factor_in_the_map_is_refused_by_its_own_vector() -> None:
     text = DRIVERS._texts["qdy30a"]().replace('17 = "0.01"', '17 = "0.1"')
-    with pytest.raises(ProfileError, match=r"register level: expected 1\.234 got 12\.34"):
+    with pytest.raises(ProfileError, match=r"register depth: expected 1\.234 got 12\.34"):
         load(text, "qdy30a")
 
 
@@ -157,3 +158,30 @@ def test_what_is_only_decoded_is_neither_asked_nor_promised() -> None:
     info = DRIVERS.info("sdm230")
     assert "reg0" not in {channel.name for channel in info.channels}
     assert [channel.name for channel in DRIVERS.info("float_meter").channels] == ["voltage", "current", "frequency"]
+
+
+def test_senseair_units_answer_a_read_of_their_memory_too() -> None:
+    """Frames of a K30: README with code index id 56232266993 (97 ppm)."""
+    reply, request = bytes.fromhex("fe44020061790c"), bytes.fromhex("fe440008029f25")
+    (reading,) = DRIVERS.decode("senseair_k30", {}, [request + reply]).readings
+    assert (reading.channel, reading.value, [str(flag) for flag in reading.quality]) == ("co2", 97, ["out_of_range"])
+    assert DRIVERS.decode("senseair_s8", {}, [request]).readings == ()
+    assert DRIVERS.decode("modbus", {}, [reply]).readings[0].value == 97
+    driver = DRIVERS.make("senseair_s8", "s", {})
+    asked = [event.transaction.request for event in driver.start(0) if isinstance(event, Ask)]
+    assert asked
+    assert all(one[1] == 4 for one in asked)
+
+
+def test_a_profile_may_ask_for_no_other_function_than_the_four() -> None:
+    text = DRIVERS._texts["senseair_s8"]()
+    with pytest.raises(ProfileError, match="a profile only reads"):
+        load(text.replace('register = 8\ncount = 1\nwhen = "decode"', "register = 8\ncount = 1"), "senseair_s8")
+
+
+def test_one_register_alone_is_told_by_what_it_can_be() -> None:
+    assert _decoded("renke_wind_direction", _words(225)) == {"wind_direction": 225}
+    assert _decoded("renke_wind_direction", _words(3)) == {"wind_direction_sector": 3, "wind_direction": 3}
+    assert _decoded("renke_temp_humidity", _words(-101), register=1) == {"temperature": -10.1}
+    assert _decoded("renke_temp_humidity", _words(-101)) == {"temperature": -10.1}
+    assert _decoded("renke_soil", _words(1000), register=2) == {"conductivity": 1000}

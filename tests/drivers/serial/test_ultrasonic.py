@@ -19,7 +19,7 @@ def _frame(count: int) -> bytes:
 
 def _said(name: str, count: int, options: dict[str, OptionValue] | None = None) -> list[tuple[str, object, list[str]]]:
     readings = decode(name, options or {}, [_frame(count)]).readings
-    return [(one.channel, one.value, sorted(map(str, one.quality - {"out_of_range"}))) for one in readings]
+    return [(one.channel, one.value, sorted(map(str, one.quality))) for one in readings]
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,39 @@ def test_the_sen0627_counts_centimetres_and_is_asked_at_most_each_two_and_a_half
         make("sen0627", "d", {}, 1.0)
     assert make("sen0627", "d", {"trigger": False}, None).start(0) == []
     assert make("a02yyuw", "d", {"counts": "cm"}, 0.5).start(0) == []
+
+
+def test_the_aj_sr04m_leaves_the_head_out_of_its_sum() -> None:
+    """esphome jsn_sr04t, model AJ_SR04M."""
+    frame = bytes.fromhex("ff07a1a8")
+    (reading,) = decode("aj_sr04m", {}, [frame]).readings
+    assert (reading.value, reading.unit) == (1.953, "m")
+    assert decode("jsn_sr04t", {}, [frame]).readings == ()
+    assert decode("aj_sr04m", {}, [bytes.fromhex("ff07a1a7")]).readings == ()
+
+
+def test_something_at_the_face_and_nothing_in_reach_are_different_troubles() -> None:
+    water = make("a02yyuw", "water", {"mount_height": "4.20 m"}, 0.1)
+    events: list[Event] = []
+    for step, count in enumerate([1000, 25, 25, 5000, 1000]):
+        events += water.receive(_frame(count), step * S)
+    assert [(event.code, event.ok) for event in events if isinstance(event, Problem)] == [
+        ("too_near", False),
+        ("too_near", True),
+        ("no_target", False),
+        ("no_target", True),
+    ]
+    levels = [event.value for event in events if isinstance(event, Reading) and event.channel == "level"]
+    assert levels == [3.2, 4.175, 4.175, -0.8, 3.2]
+
+
+def test_a_face_without_a_height_gives_a_distance_alone_and_with_one_the_level_has_its_own_range() -> None:
+    assert [channel.name for channel in make("a02yyuw", "water", {}, None).info.channels] == ["distance"]
+    distance, level = make("a02yyuw", "water", {"mount_height": "4.20 m", "reach": "4 m"}, None).info.channels
+    assert (distance.low, distance.high) == (0.03, 4.0)
+    assert (level.low, level.high) == (0.2, 4.17)
+
+
+def test_a_web_is_suspected_after_a_day_of_one_millimetre_and_never_of_one_centimetre() -> None:
+    assert [channel.stuck_after_s for channel in info_of("a02yyuw").channels] == [86400.0, 86400.0]
+    assert [channel.stuck_after_s for channel in info_of("sen0627").channels] == [None, None]

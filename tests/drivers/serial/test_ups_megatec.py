@@ -30,6 +30,7 @@ def _decoded(answer: bytes) -> dict[str, object]:
         ("2.02", "cell_voltage", 2.02),
         ("0.00", "cell_voltage", 0.0),
         ("2.2", "cell_voltage", 2.2),
+        ("02.27", "cell_voltage", 2.27),
         ("6.80", "battery_voltage", 6.8),
         ("13.6", "battery_voltage", 13.6),
         ("00.0", "battery_voltage", 0.0),
@@ -53,6 +54,19 @@ def test_the_first_two_bits_say_mains_failed_and_battery_low(bits: str, on_batte
     assert (found["input_voltage"], found["frequency"]) == (0.0, 0.0)
 
 
+# Captured replies: networkupstools/nut, docs/nutdrv_qx-subdrivers.txt (armac log) and drivers/nutdrv_qx_omron.c.
+@pytest.mark.parametrize(
+    ("reply", "values"),
+    [
+        (b"(241.5 000.0 230.3 000 49.9 2.25 48.0 00000001\r", {"cell_voltage": 2.25, "load": 0.0, "on_battery": False}),
+        (b"(102.5 000.0 102.4 000 49.9 54.5 22.7 00101000\r", {"battery_voltage": 54.5, "input_voltage": 102.5}),
+        (b"(209.7 209.7 219.7 020 50.0 41.8 23.3 00000001\r", {"fault_voltage": 209.7, "temperature": 23.3}),
+    ],
+)
+def test_captured_states_are_read(reply: bytes, values: dict[str, object]) -> None:
+    assert values.items() <= _decoded(reply).items()
+
+
 def test_null_bytes_and_noise_do_no_harm() -> None:
     assert _decoded(GOOD[:9] + b"\0\0" + GOOD[9:-1] + b"\0\r") == _decoded(GOOD)
     assert _decoded(b"\xff\x00(22" + GOOD) == _decoded(GOOD)
@@ -60,10 +74,11 @@ def test_null_bytes_and_noise_do_no_harm() -> None:
 
 
 def test_a_value_of_dashes_is_missing() -> None:
-    found = _decoded(b"(226.0 ---.- 226.0 014 49.0 27.5 --.- 00001000\r")
-    assert "fault_voltage" not in found
-    assert "temperature" not in found
-    assert found["load"] == 14.0
+    for fault, heat in (b"---.-", b"--.-"), (b"@@@.@", b"@@.@"), (b"___._", b"__._"):
+        found = _decoded(b"(226.0 " + fault + b" 226.0 014 49.0 27.5 " + heat + b" 00001000\r")
+        assert "fault_voltage" not in found
+        assert "temperature" not in found
+        assert found["load"] == 14.0
 
 
 def test_a_ups_in_the_cold_is_below_zero() -> None:

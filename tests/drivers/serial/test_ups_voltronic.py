@@ -30,6 +30,39 @@ def _said(state: bytes, mode: bytes, polls: int = 3) -> list[Event]:
     return events
 
 
+# Captured replies: jblance/mpp-solar, mppsolar/protocols/pi30.py, pi30max.py and pi30revo.py, test_responses.
+@pytest.mark.parametrize(
+    ("state", "end", "values"),
+    [
+        (
+            b"(221.0 49.9 221.0 49.9 0000 0707 012 401 00.10 012 000 0026 0000 000.0 00.10 00000 00010000 00 00 00000",
+            b" 010\xe9}",
+            {"grid_voltage": 221.0, "active_power": 707.0, "battery_voltage": 0.1, "pv_current": 0.0, "pv_power": 0.0},
+        ),
+        (
+            b"(227.2 50.0 230.3 50.0 0829 0751 010 447 54.50 020 083 0054 02.7 323.6 00.00 00000 00010110 00 00 00879",
+            b" 010\xf1\x8c",
+            {"load": 10.0, "battery_capacity": 83.0, "pv_current": 2.7, "pv_voltage": 323.6, "pv_power": 879.0},
+        ),
+    ],
+)
+def test_captured_states_are_read(state: bytes, end: bytes, values: dict[str, float]) -> None:
+    decoded = decode("voltronic_qpigs", {"more": True}, [state + end + b"\r"])
+    found = {one.channel: one.value for one in decoded.readings}
+    assert values.items() <= found.items()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"(230.0 21.7 230.0 50.0 21.7 5000 4000 48.0 46.0 42.0 56.4 54.0 0 10 010 1 0 0 6 01 0 0 54.0 0 1\x6f\x7e\r",
+        b"(230.0 13.0 230.0 50.0 13.0 3000 2400 24.0 23.0 21.0 28.2 27.0 0 30 50 0 2 1 - 01 1 0 26.0 0 0\xb9\xbd\r",
+    ],
+)
+def test_a_rating_is_told_to_be_another_answer(reply: bytes) -> None:
+    assert decode("voltronic_qpigs", {}, [reply]).reasons == ("answer to another question than QPIGS or QMOD",)
+
+
 @pytest.mark.parametrize(
     ("command", "seal"),
     [(b"QPI", "beac"), (b"QMOD", "49c1"), (b"QPIGS", "b7a9"), (b"(NAK", "7373"), (b"(PI30", "9a0b")],

@@ -43,8 +43,32 @@ def test_a_blocked_path_is_a_problem_and_doubts_the_values_until_it_is_gone() ->
     assert "status 3C" in decode("w", {}, [_line("Q,,,M,3C,")]).reasons[0]
 
 
+# The line of the manual, 9.2; its printed check bytes are of another line.
+@pytest.mark.parametrize(("unit", "u", "v", "speed"), [("M", 1.59, -2.74, 3.168), ("N", 0.818, -1.41, 1.63)])
+def test_speeds_along_two_axes_are_read(unit: str, u: float, v: float, speed: float) -> None:
+    found = {"wind_speed": speed, "wind_u": u, "wind_v": v, "status": 0}
+    assert _values(f"Q,+001.59,-002.74,{unit},00,") == found
+    assert _values(f"Q, +001.59, -002.74, {unit}, 00,") == found
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        ("IIMWV,120,R,002.10,M,00", {"wind_direction": 120, "wind_speed": 2.1, "status": 0}),
+        ("WIMWV,120,R,002.10,M,A", {"wind_direction": 120, "wind_speed": 2.1, "status": 0}),
+        ("IIMWV,360.0,R,000.2,N,A", {"wind_direction": 0, "wind_speed": 0.103, "status": 0}),
+        ("IIMWV,,R,000.04,M,A", {"wind_speed": 0.04, "status": 0}),
+        ("IIMWV,120,R,002.10,M,01", {"wind_direction": 120, "wind_speed": 2.1, "status": 1}),
+        ("IIMWV,,R,,M,V", {"status": 4}),
+    ],
+)
+def test_the_sentence_of_nmea_says_the_same(body: str, values: dict[str, object]) -> None:
+    sentence = f"${body}*{xor8(body.encode()):02X}\r\n".encode()
+    assert {one.channel: one.value for one in decode("w", {}, [sentence]).readings} == values
+
+
 def test_another_format_is_said_to_be_one() -> None:
-    decoded = decode("w", {}, [_line("Q,+001.59,-002.74,M,00,")])
+    decoded = decode("w", {}, [_line("Q,001.59,1,00,M,")])
     assert decoded.readings == ()
     assert "polar" in decoded.reasons[0]
 

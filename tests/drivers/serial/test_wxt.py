@@ -49,6 +49,7 @@ def test_other_units_are_converted() -> None:
     }
     assert _values("0R1,Sm=10.0K,Sx=10.0N,Sn=10.0S") == {"wind_avg": 2.778, "wind_max": 5.144, "wind_min": 4.47}
     assert _values("0R3,Rc=0.10I,Hc=6.5I") == {"rain_total": 2.54, "hail_total": 1.008}
+    assert _values("0R3,Rc=0.10M,Hc=6H,Hi=2H") == {"rain_total": 0.1}  # bare hits are of no area
     assert _values("0R2,Pa=1.0050B") == {"pressure": 100500.0}
 
 

@@ -22,6 +22,7 @@ _OPTIONS: dict[str, dict[str, OptionValue]] = {
 }
 # What only another kind of unit of the same family says.
 _UNSAID = {"ups_megatec": {"cell_voltage"}}
+_MODELS = ("aj_sr04m", "maxbotix_lv", "pms3003", "sds198")
 
 
 def _played(name: str, seconds: int, seed: int = 3) -> list[Event]:
@@ -44,7 +45,18 @@ def _played(name: str, seconds: int, seed: int = 3) -> list[Event]:
 
 
 @pytest.mark.parametrize(
-    "name", [*DRIVERS.names(), "nmea_gnss", "a02yyuw", "pzem004t_v3", "pms5003t", "pms5003st", "maxbotix_xl", "sen0627"]
+    "name",
+    [
+        *DRIVERS.names(),
+        "nmea_gnss",
+        "a02yyuw",
+        "pzem004t_v3",
+        "pms5003t",
+        "pms5003st",
+        "maxbotix_xl",
+        "sen0627",
+        *_MODELS,
+    ],
 )
 def test_every_driver_understands_its_simulator_and_believes_its_values(name: str) -> None:
     events = _played(name, 60)
