@@ -5,7 +5,7 @@ that stays silent is set aside and costs the others almost nothing.
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -13,10 +13,8 @@ from drivers.driver import (
     Ask,
     Counters,
     Driver,
-    DriverInfo,
     Event,
     Line,
-    OptionValue,
     Problem,
     Rejected,
     Send,
@@ -24,15 +22,18 @@ from drivers.driver import (
 )
 from drivers.errors import OptionError
 from drivers.reading import Reading
+from drivers.sharing import Attached, clashes
 
 _NS = 1_000_000_000
 _SILENT_AFTER = 3  # timeouts in a row after which a unit is set aside
 _ASIDE_POLLS = 10  # polls of which a unit set aside gets one
 _ASIDE_MAX_NS = 300 * _NS
+_NEVER_NS = -_ASIDE_MAX_NS
 _BABBLE_NS = 2 * _NS  # a line that never falls silent is spoken to all the same
 _BUFFER_BYTES = 1024  # four of the longest RTU frames
+_LATEST_NS = 2 * _NS  # behind a question in vain an answer may come so late
 _RAW_KEPT = 64
-_HIGHEST_UNIT = 247
+_BITS_PER_BYTE = 11  # start, eight data, parity or second stop, stop
 
 
 @runtime_checkable
@@ -49,66 +50,6 @@ class BusDriver(Driver, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attached:
-    """A sensor on a port, as far as sharing goes.
-
-    Attributes:
-        sensor: Its name.
-        info: Its driver.
-        address: Where it answers on the bus; None where the protocol has no addresses.
-        line: Line settings it is configured with.
-    """
-
-    sensor: str
-    info: DriverInfo
-    address: int | None
-    line: Line | None
-
-
-def attached(sensor: str, info: DriverInfo, options: Mapping[str, OptionValue], line: Line | None = None) -> Attached:
-    """Describe a configured sensor for `clashes`.
-
-    Args:
-        sensor: Its name.
-        info: Its driver.
-        options: Its section's own options.
-        line: Override of the driver's line settings.
-    """
-    defaults = [option.default for option in info.options if option.name == "unit"]
-    address = options.get("unit", defaults[0]) if defaults else None
-    return Attached(
-        sensor=sensor, info=info, address=address if isinstance(address, int) else None, line=line or info.line
-    )
-
-
-def clashes(sensors: Sequence[Attached]) -> str | None:
-    """Say why sensors cannot share one port; None when they can."""
-    if len(sensors) < 2:  # noqa: PLR2004 - sharing takes two
-        return None
-    for one in sensors:
-        if not one.info.shares_bus:
-            others = ", ".join(other.sensor for other in sensors if other is not one)
-            return f"{one.sensor} ({one.info.name}) must be alone on its port, but shares it with {others}"
-    first, *rest = sensors
-    for other in rest:
-        if other.line != first.line:
-            return f"{first.sensor} speaks {first.line} but {other.sensor} {other.line}; one port has one line setting"
-    seen: dict[int, str] = {}
-    for one in sensors:
-        if one.address is None:
-            continue
-        if one.address > _HIGHEST_UNIT:
-            return (
-                f"{one.sensor} uses unit {one.address}, which any unit answers to; on a shared port give it its own"
-                " address with unit = 1 to 247"
-            )
-        if one.address in seen:
-            return f"unit {one.address} is both {seen[one.address]} and {one.sensor}; each needs its own address"
-        seen[one.address] = one.sensor
-    return None
-
-
 @dataclass(slots=True, kw_only=True)
 class _Unit:
     """What the bus knows of one polled unit; ``in_vain`` counts what it did not answer since its last answer."""
@@ -120,11 +61,28 @@ class _Unit:
     aside_until_ns: int = 0
     not_before_ns: int = 0
     served_ns: int = -1
+    waits_since_ns: int = 0
+    unheard: bytes = b""
+    unheard_until_ns: int = 0
 
     @property
     def misses(self) -> int:
         """Questions in a row without an answer."""
         return self.in_vain.total()
+
+    @property
+    def may_ns(self) -> int:
+        """When its next question may be sent, as far as the line allows.
+
+        A late answer must not be taken for the answer to another question; to the same one it is as good.
+        """
+        asked = self.queue[0]
+        late_ns = 0 if asked.request == self.unheard else self.unheard_until_ns
+        return max(self.not_before_ns, asked.not_before_ns, late_ns)
+
+    def overdue(self, now_ns: int) -> bool:
+        """Whether its question has waited for as long as it should take until the next one."""
+        return now_ns - max(self.waits_since_ns, self.may_ns) >= self.driver.info.every_s * _NS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,16 +99,18 @@ class Bus:
 
     Args:
         drivers: Who is on the port.
+        line: What the port is set to; without it each driver's own.
 
     Raises:
         OptionError: They cannot share it.
     """
 
-    def __init__(self, drivers: Sequence[Driver]) -> None:
+    def __init__(self, drivers: Sequence[Driver], line: Line | None = None) -> None:
         problem = clashes([_described(driver) for driver in drivers])
         if problem:
             raise OptionError("port", problem)
         self.counters = Counters()
+        self._line = line
         self._alone = drivers[0] if len(drivers) == 1 and drivers[0].info.mode == "stream" else None
         self._units = {driver.sensor: _Unit(driver=driver) for driver in drivers}
         self._active: _Active | None = None
@@ -158,8 +118,8 @@ class Bus:
         self._stray = 0
         self._asked = drivers[0].sensor if drivers else ""
         self._gap_ns = 0
-        self._quiet_ns = 0
-        self._babble_ns = 0
+        self._now_ns = self._last_ns = _NEVER_NS
+        self._babbles_since_ns = _NEVER_NS
 
     def start(self, now_ns: int) -> list[Event]:
         """Begin, or begin again after the port was lost."""
@@ -169,11 +129,12 @@ class Bus:
         """Take bytes as they come; return what they complete."""
         if self._alone is not None:
             return self._count(self._alone.receive(data, now_ns))
-        was_quiet = now_ns > self._quiet_ns
-        self._quiet_ns = now_ns + self._gap_ns
+        was_quiet = now_ns > self._last_ns + self._gap_ns
+        self._last_ns = now_ns
         if self._active is None:
             if was_quiet:
-                self._babble_ns = now_ns + _BABBLE_NS
+                self._babbles_since_ns = now_ns
+            self._heard_of(self._units.values())
             rejected = Rejected(sensor=self._asked, reason="late", raw=data[:_RAW_KEPT], bytes_dropped=len(data))
             return self._count([rejected])
         active = self._active
@@ -185,15 +146,16 @@ class Bus:
         verdict = active.transaction.match(self._buffer, now_ns)
         if verdict is None:
             return []
+        if verdict.silent:
+            return self._count(self._missed(active, now_ns, verdict.silent)) + self._next(now_ns)
         events = self._answered(active.unit)
         events += verdict.events
         behind = self._buffer[verdict.used :]
         self.counters.frames += 1
         self._finish(now_ns)
         if behind:
-            events.append(
-                Rejected(sensor=self._asked, reason="behind", raw=behind[:_RAW_KEPT], bytes_dropped=len(behind))
-            )
+            raw = behind[:_RAW_KEPT]
+            events.append(Rejected(sensor=self._asked, reason="behind", raw=raw, bytes_dropped=len(behind)))
         return self._count(events) + self._next(now_ns)
 
     def tick(self, now_ns: int) -> list[Event]:
@@ -217,7 +179,7 @@ class Bus:
         if self._active is not None:
             moments.append(self._active.deadline_ns)
         else:
-            moments += [self._ready_ns(unit) for unit in self._units.values() if unit.queue]
+            moments += [self._ready_ns(unit) for unit in self._next_ones()]
         return min(moments, default=None)
 
     def lost(self, now_ns: int) -> list[Event]:
@@ -225,10 +187,10 @@ class Bus:
         for unit in self._units.values():
             unit.queue.clear()
             unit.in_vain.clear()
-            unit.aside_until_ns = unit.not_before_ns = 0
+            unit.aside_until_ns = unit.not_before_ns = unit.unheard_until_ns = 0
         self._active = None
         self._buffer = b""
-        self._quiet_ns = self._babble_ns = 0
+        self._gap_ns, self._last_ns, self._babbles_since_ns = 0, _NEVER_NS, _NEVER_NS
         return self._all("lost", now_ns)
 
     def _all(self, call: str, now_ns: int) -> list[Event]:
@@ -246,6 +208,7 @@ class Bus:
             asked.sort(key=lambda one: unit.in_vain[one.request])
         for transaction in asked:
             if self._welcome(unit, transaction, now_ns):
+                unit.waits_since_ns = unit.waits_since_ns if unit.queue else now_ns
                 unit.queue.append(transaction)
         return [event for event in events if not isinstance(event, Ask)]
 
@@ -259,51 +222,80 @@ class Bus:
         return asked.request not in waiting
 
     def _ready_ns(self, unit: _Unit) -> int:
-        line_ns = min(self._quiet_ns, self._babble_ns)
-        return max(line_ns, unit.not_before_ns, unit.queue[0].not_before_ns)
+        """When the line has been silent long enough for who was asked last and for who is asked next."""
+        asked = unit.queue[0]
+        gap_ns = max(self._gap_ns, asked.gap_ns)
+        line_ns = min(self._last_ns + gap_ns, self._babbles_since_ns + max(_BABBLE_NS, gap_ns))
+        return max(line_ns, unit.may_ns)
+
+    def _next_ones(self) -> list[_Unit]:
+        """Who may be asked next; for one whose turn is overdue the line is held until it is silent enough."""
+        waiting = [unit for unit in self._units.values() if unit.queue]
+        overdue = [unit for unit in waiting if unit.overdue(self._now_ns)]
+        return [min(overdue, key=lambda one: one.served_ns)] if overdue else waiting
 
     def _next(self, now_ns: int) -> list[Event]:
-        """Send the question of the unit that has waited longest, if the line is free."""
+        """Send the question of the unit that was asked longest ago, if the line is free.
+
+        One that did not answer the last time comes behind those that did: it may let the line wait for nothing.
+        """
+        self._now_ns = now_ns
         if self._active is not None:
             return []
-        ready = [unit for unit in self._units.values() if unit.queue and self._ready_ns(unit) <= now_ns]
+        ready = [unit for unit in self._next_ones() if self._ready_ns(unit) <= now_ns]
         if not ready:
             return []
-        unit = min(ready, key=lambda one: one.served_ns)
+        unit = min(ready, key=lambda one: (one.misses > 0, one.served_ns))
         transaction = unit.queue.popleft()
         unit.served_ns = now_ns
-        self._active = _Active(unit=unit, transaction=transaction, deadline_ns=now_ns + transaction.timeout_ns)
+        deadline_ns = now_ns + transaction.timeout_ns + self._slower_ns(unit.driver.info.line, transaction)
+        self._active = _Active(unit=unit, transaction=transaction, deadline_ns=deadline_ns)
         self._asked = transaction.sensor
         self._gap_ns = transaction.gap_ns
+        self._last_ns = now_ns
         self._buffer = b""
         self._stray = 0
         return [Send(data=transaction.request)]
 
+    def _slower_ns(self, own: Line | None, transaction: Transaction) -> int:
+        """How much longer question and answer take than on the line their driver was made for."""
+        if own is None or self._line is None or self._line.baud >= own.baud:
+            return 0
+        bits = transaction.wire_bytes * _BITS_PER_BYTE
+        return bits * _NS // self._line.baud - bits * _NS // own.baud
+
     def _finish(self, now_ns: int) -> None:
         self._active = None
         self._buffer = b""
-        self._quiet_ns = max(self._quiet_ns, now_ns + self._gap_ns)
-        self._babble_ns = now_ns + max(_BABBLE_NS, self._gap_ns)
+        self._babbles_since_ns = now_ns
 
     def _answered(self, unit: _Unit) -> list[Event]:
         unit.in_vain.clear()
+        self._heard_of(other for other in self._units.values() if other is not unit)
         if not unit.silent:
             return []
         unit.silent = False
         return [Problem(sensor=unit.driver.sensor, code="silent", ok=True)]
 
-    def _missed(self, active: _Active, now_ns: int) -> list[Event]:
-        """A question got no answer in time."""
+    @staticmethod
+    def _heard_of(units: Iterable[_Unit]) -> None:
+        """Expect no late answer of units any more: a line keeps the order, so it has come or is lost."""
+        for unit in units:
+            unit.unheard_until_ns = 0
+
+    def _missed(self, active: _Active, now_ns: int, said: str = "") -> list[Event]:
+        """A question got no answer in time, or a gateway said that there will be none."""
         unit, transaction = active.unit, active.transaction
         heard = self._buffer
         self.counters.timeouts += 1
         unit.in_vain[transaction.request] += 1
-        # A late answer to this question must not be taken for the answer to the next one.
         unit.not_before_ns = now_ns + transaction.timeout_ns
+        if heard in (b"", transaction.request):  # a network may yet deliver question and answer
+            unit.unheard, unit.unheard_until_ns = transaction.request, now_ns + max(_LATEST_NS, transaction.timeout_ns)
         self._active = None
         events: list[Event] = []
         junk = len(heard) + self._stray - (len(transaction.request) if heard.startswith(transaction.request) else 0)
-        if junk > 0:
+        if junk > 0 and not said:
             raw = heard.removeprefix(transaction.request)[:_RAW_KEPT]
             events.append(Rejected(sensor=transaction.sensor, reason="no answer", raw=raw, bytes_dropped=junk))
         if unit.misses >= _SILENT_AFTER:
@@ -313,12 +305,11 @@ class Bus:
             unit.queue.clear()
             if not unit.silent:
                 unit.silent = True
-                events.append(Problem(sensor=transaction.sensor, code="silent", detail=_heard(transaction, heard)))
+                detail = _heard(transaction, heard, said)
+                events.append(Problem(sensor=transaction.sensor, code="silent", detail=detail))
         if isinstance(unit.driver, BusDriver):
             events += self._absorb(unit, unit.driver.unanswered(transaction.request, now_ns), now_ns)
-        last_ns = self._quiet_ns
         self._finish(now_ns)
-        self._quiet_ns = max(last_ns, now_ns)  # the silence before a timeout counts as the gap
         return events
 
     def _count(self, events: list[Event]) -> list[Event]:
@@ -336,12 +327,14 @@ class Bus:
 
 def _described(driver: Driver) -> Attached:
     address = driver.address if isinstance(driver, BusDriver) else None
-    return Attached(sensor=driver.sensor, info=driver.info, address=address, line=driver.info.line)
+    return Attached(sensor=driver.sensor, info=driver.info, address=address, line=None)  # the port has one, whatever
 
 
-def _heard(transaction: Transaction, heard: bytes) -> str:
+def _heard(transaction: Transaction, heard: bytes, said: str) -> str:
     """What a technician should know of a unit that does not answer."""
     asked = f"no answer to {_SILENT_AFTER} questions in a row (last: {transaction.request.hex(' ')})"
+    if said:
+        return f"{asked}; the gateway says {said}"
     if not heard:
         return f"{asked}; nothing came: power, A and B, address?"
     if heard == transaction.request:

@@ -11,10 +11,13 @@ PortKind = Literal["usb", "usb-serial", "uart", "path", "tcp"]
 _SOCKET = re.compile(r"(?P<socket>\d+-\d+(?:\.\d+)*)(?::(?P<interface>\d+\.\d+))?")
 _SERIAL = re.compile(r"(?P<serial>[\x21-\x7e]+?)(?::(?P<interface>\d+\.\d+))?")
 _UART = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
-_TCP = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})/?")
+_TCP = re.compile(
+    r"(?P<scheme>tcp|modbus-tcp)://(?P<host>\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?/?"
+)
 _HIGHEST_TCP_PORT = 65535
+_MODBUS_TCP_PORT = 502  # registered with IANA as mbap
 
-FORMS = "usb:1-1.2, usb-serial:A50285BI, uart:gpio14, path:/dev/..., tcp://host:port"
+FORMS = "usb:1-1.2, usb-serial:A50285BI, uart:gpio14, path:/dev/..., tcp://host:port, modbus-tcp://host"
 """The forms a port name may take, for messages."""
 
 
@@ -43,6 +46,7 @@ class Port:
         value: USB socket, USB serial number, UART, path, or host.
         interface: USB interface, e.g. ``"1.0"``; empty means the only one.
         tcp_port: Only of ``tcp``; else 0.
+        mbap: Of ``tcp``: frames travel as Modbus TCP, not as the bytes of a serial line.
     """
 
     name: str
@@ -50,10 +54,13 @@ class Port:
     value: str
     interface: str = ""
     tcp_port: int = 0
+    mbap: bool = False
 
     @property
     def warning(self) -> str:
         """Why this name is a poor choice; empty when it is a good one."""
+        if self.kind == "tcp" and self.tcp_port == _MODBUS_TCP_PORT and not self.mbap:
+            return f"TCP port {_MODBUS_TCP_PORT} speaks Modbus TCP as a rule; then write {_modbus_tcp(self.value)}"
         if self.kind != "path" or self.value.startswith("/dev/serial/by-path/"):
             return ""
         if self.value.startswith("/dev/serial/by-id/"):
@@ -70,7 +77,7 @@ def parse_port(text: str) -> Port:
         PortNameError: The text is none of the known forms.
     """
     given = text.strip()
-    if given.startswith("tcp:"):
+    if given.startswith(("tcp:", "modbus-tcp:")):
         return _tcp(given)
     if given.startswith("/"):
         return _path(given, given)
@@ -108,10 +115,19 @@ def _path(given: str, value: str) -> Port:
 
 def _tcp(given: str) -> Port:
     found = _TCP.fullmatch(given)
-    if found is None or not 0 < int(found["port"]) <= _HIGHEST_TCP_PORT:
-        raise PortNameError(given, f"{given!r} is no serial server", "write it like tcp://192.168.1.20:4001")
-    number = int(found["port"])
-    return Port(name=f"tcp://{found['host']}:{number}", kind="tcp", value=found["host"].strip("[]"), tcp_port=number)
+    mbap = given.startswith("modbus-tcp:")
+    number = int((found and found["port"]) or (_MODBUS_TCP_PORT if mbap else 0))
+    if found is None or not 0 < number <= _HIGHEST_TCP_PORT:
+        what, example = "Modbus TCP server", "modbus-tcp://192.168.1.20"
+        if not mbap:
+            what, example = "serial server", "tcp://192.168.1.20:4001"
+        raise PortNameError(given, f"{given!r} is no {what}", f"write it like {example}")
+    name = f"{found['scheme']}://{found['host']}:{number}"
+    return Port(name=name, kind="tcp", value=found["host"].strip("[]"), tcp_port=number, mbap=mbap)
+
+
+def _modbus_tcp(host: str) -> str:
+    return f"modbus-tcp://[{host}]" if ":" in host else f"modbus-tcp://{host}"
 
 
 def _cure(given: str) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from agent.config.finding import Findings
 from agent.config.sensors import Fitted
-from drivers.bus import Attached, attached, clashes
+from drivers.driver import Line
+from drivers.sharing import Attached, attached, clashes
 
 _HIGHEST_UNIT = 247  # MODBUS over serial line V1.02, 2.2: addresses beyond name no single unit
 
@@ -30,7 +31,8 @@ def share_ports(fitted: Sequence[Fitted], findings: Findings) -> list[Fitted]:
 
 
 def _seat(one: Fitted) -> Attached:
-    return attached(one.sensor.name, one.info, one.sensor.options, one.sensor.line)
+    line = Line() if one.port is not None and one.port.mbap else one.sensor.line  # the gateway knows its lines
+    return attached(one.sensor.name, one.info, one.sensor.options, line)
 
 
 def _blame(company: Sequence[Fitted], reason: str, findings: Findings) -> Fitted:
@@ -46,7 +48,7 @@ def _blame(company: Sequence[Fitted], reason: str, findings: Findings) -> Fitted
     allowed = "several sensors on one port only where each is asked by its own address"
     cure = f'give "{one.sensor.name}" or "{first.sensor.name}" its own port'
     if one.info.shares_bus and first.info.shares_bus:
-        if one.line != first.line:
+        if _seat(one).line != _seat(first).line:
             key = "line" if one.sensor.line else "driver"
             allowed = f"one line setting on a port, here {first.line}"
             cure = (

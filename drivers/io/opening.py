@@ -22,8 +22,8 @@ from drivers.port import Port
 
 _PTY_MAJORS = range(136, 144)  # Linux admin-guide/devices: Unix98 pseudo-terminals
 _CC = 6  # place of the control characters in what termios.tcgetattr returns
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
-_UNACKED_MS = 30_000  # what the other end does not confirm for so long is lost
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 2))
+_UNACKED_MS = 10_000  # what the other end does not confirm for so long is lost
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
 _NOT_A_LINE = (errno.ENOTTY, errno.EISDIR)
 
@@ -113,15 +113,16 @@ def open_line(port: Port, device: Path, line: Line) -> int:
         PortLost: It cannot be opened or set.
     """
     try:
-        with serial.Serial(
-            str(device),
+        opened = serial.Serial(
             baudrate=line.baud,
             bytesize=line.data_bits,
             parity=line.parity,
             stopbits=line.stop_bits,
             timeout=0,
             exclusive=True,
-        ) as opened:
+        )
+        opened.dtr, opened.rts, opened.port = line.dtr, line.rts, str(device)
+        with opened:  # opens it
             fd = os.dup(opened.fileno())  # the lock stays with the copy; pyserial's four pipe ends do not
     except (OSError, ValueError, termios.error) as error:
         raise PortLost(port.name, _why(error, device, line)) from error
@@ -165,7 +166,7 @@ def open_tcp(port: Port, within_s: float) -> int:
     except TimeoutError as error:
         raise PortLost(port.name, f"{where} does not answer") from error
     except ConnectionRefusedError as error:
-        raise PortLost(port.name, f"nothing listens at {where}: is the serial server's TCP port right?") from error
+        raise PortLost(port.name, f"nothing listens at {where}: is the TCP port right?") from error
     except OSError as error:
         raise PortLost(port.name, f"cannot connect to {where}: {error.strerror or error}") from error
 

@@ -1,10 +1,9 @@
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import pytest
 
-from drivers.bus import Bus, attached, clashes
+from drivers.bus import Bus
 from drivers.driver import (
     Ask,
     Driver,
@@ -18,7 +17,6 @@ from drivers.driver import (
     Send,
     Transaction,
 )
-from drivers.errors import OptionError
 from drivers.io.catalog import registry
 from drivers.reading import Reading
 from drivers.serial.modbus import Modbus
@@ -167,7 +165,7 @@ def test_a_unit_that_never_answers_its_first_question_comes_back_by_another() ->
         now_ns = max(now_ns + MS, bus.deadline() or now_ns + S)
         events = bus.tick(now_ns)
     assert sum(at < 20 for at in heard) > 5
-    assert sum(at > 200 for at in heard) > 50
+    assert sum(at > 200 for at in heard) > 30
 
 
 @pytest.mark.parametrize("heard", [b"", b"echo", b"\x00\x11\x22"])
@@ -336,29 +334,6 @@ def test_garbage_at_any_time_raises_nothing_and_makes_no_reading() -> None:
         found = bus.receive(chance.randbytes(chance.randrange(1, 60)), now_ns)
         found += bus.tick(now_ns) if chance.random() < 0.3 else []
         assert not any(isinstance(event, Reading) for event in found)
-
-
-def test_who_cannot_share_a_port_is_told_why() -> None:
-    air, water = DRIVERS.info("sds011"), DRIVERS.info("a02yyuw")
-    meter, co2 = DRIVERS.info("pzem004t"), DRIVERS.info("senseair_s8")
-    one = attached("mains", meter, {})
-    assert clashes([]) is None
-    assert clashes([attached("air", air, {})]) is None
-    assert clashes([attached("co2", co2, {})]) is None
-    assert clashes([one, attached("second", meter, {"unit": 2})]) is None
-    assert "alone" in str(clashes([attached("air", air, {}), attached("water", water, {})]))
-    assert "alone" in str(clashes([one, attached("air", air, {})]))
-    assert "unit 1 is both mains and second" in str(clashes([one, attached("second", meter, {})]))
-    assert "unit 254" in str(clashes([one, attached("co2", co2, {})]))
-    assert "4800" in str(clashes([one, attached("slow", meter, {"unit": 2}, Line(baud=4800))]))
-    assert clashes([one, replace(attached("other", meter, {}), address=None)]) is None
-
-
-def test_a_bus_refuses_drivers_that_clash() -> None:
-    with pytest.raises(OptionError, match="unit 1 is both"):
-        Bus([_unit("a", 1), _unit("b", 1)])
-    with pytest.raises(OptionError, match="alone"):
-        Bus([_unit("a", 1), DRIVERS.make("sds011", "air", {})])
 
 
 class _Plain:

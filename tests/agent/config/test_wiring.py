@@ -96,3 +96,12 @@ def test_two_spellings_of_one_port_are_one_port(check: Check) -> None:
 
 def test_a_unit_that_answers_to_any_address_keeps_its_port_against_one_that_is_wrong(check: Check) -> None:
     assert kept(check(sensors(GAS, f"{METER}\nevery = '1 ms'"))) == ["s1"]
+
+
+def test_units_behind_one_gateway_may_stand_on_different_lines_but_not_at_one_address(check: Check) -> None:
+    text = sensors(METER, f"{METER}\nunit = 2\nline = '4800 8N1'").replace("usb:1-1", "modbus-tcp://10.0.0.9")
+    parsed = check(text)
+    assert parsed.problems == ()
+    assert kept(parsed) == ["s1", "s2"]
+    (problem,) = check(text.replace("unit = 2\n", "")).problems
+    assert problem.what == "unit 1 is both s1 and s2; each needs its own address"

@@ -84,6 +84,14 @@ def board(tmp_path: Path) -> Board:
         ("tcp://10.0.0.5:4001", Port(name="tcp://10.0.0.5:4001", kind="tcp", value="10.0.0.5", tcp_port=4001)),
         ("tcp://moxa-1.lan:04001/", Port(name="tcp://moxa-1.lan:4001", kind="tcp", value="moxa-1.lan", tcp_port=4001)),
         ("tcp://[fe80::1]:4001", Port(name="tcp://[fe80::1]:4001", kind="tcp", value="fe80::1", tcp_port=4001)),
+        (
+            "modbus-tcp://10.0.0.5",
+            Port(name="modbus-tcp://10.0.0.5:502", kind="tcp", value="10.0.0.5", tcp_port=502, mbap=True),
+        ),
+        (
+            "modbus-tcp://[fe80::1]:1502/",
+            Port(name="modbus-tcp://[fe80::1]:1502", kind="tcp", value="fe80::1", tcp_port=1502, mbap=True),
+        ),
     ],
 )
 def test_a_port_name_is_read(text: str, port: Port) -> None:
@@ -106,6 +114,8 @@ def test_a_port_name_is_read(text: str, port: Port) -> None:
         ("tcp:10.0.0.5:4001", "write it like tcp://192.168.1.20:4001"),
         ("tcp://10.0.0.5:70000", "write it like tcp://192.168.1.20:4001"),
         ("tcp://10.0.0.5:0", "write it like tcp://192.168.1.20:4001"),
+        ("modbus-tcp:10.0.0.5", "write it like modbus-tcp://192.168.1.20"),
+        ("modbus-tcp://10.0.0.5:0", "write it like modbus-tcp://192.168.1.20"),
         ("COM3", "write one of:"),
     ],
 )
