@@ -4,13 +4,14 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from drivers.backoff import Backoff
 from drivers.driver import Event, Send
-from drivers.errors import PortLost
+from drivers.errors import NotPlugged, PortLost
 from drivers.io.serial_port import OpenLine, SerialPort
+from drivers.proof import PortBus
 from drivers.reading import Reading
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ ALIVE_S = 10.0
 _PROVEN_S = 2.0  # a line that stays open so long is up, even when its unit is silent
 _SOON_S = 60.0  # right after a loss somebody may stand there with the plug in his hand
 _SOON_CAP_S = 3.0
+_EMPTY_CAP_S = 4.0  # an empty socket is looked at this often, however long it has been empty
 _LEAST_PAUSE_S = 0.25
 _LATE_NS = 2_000_000_000  # a deadline missed by so much means that this task no longer does its work
 _LEAST_DELAY_S = 0.001
@@ -35,30 +37,6 @@ class Sink(Protocol):
 
     def take(self, event: Event) -> None:
         """Take one event; never waits."""
-        ...
-
-
-class PortBus(Protocol):
-    """What serves the sensors of one port: `drivers.bus.Bus`, or one stream driver."""
-
-    def start(self, now_ns: int) -> list[Event]:
-        """Begin, or begin again after the port was lost."""
-        ...
-
-    def receive(self, data: bytes, now_ns: int) -> list[Event]:
-        """Take bytes as they come."""
-        ...
-
-    def tick(self, now_ns: int) -> list[Event]:
-        """Do what is due."""
-        ...
-
-    def deadline(self) -> int | None:
-        """Moment of the next tick that matters."""
-        ...
-
-    def lost(self, now_ns: int) -> list[Event]:
-        """Forget half frames and what was asked."""
         ...
 
 
@@ -101,10 +79,20 @@ async def own_port(
         await _pause(state.pause_s(retry), alive)
 
 
+async def _nothing() -> None:
+    return
+
+
 async def own_probe(
-    probe: Probe, sink: Sink, *, every_s: float, boot_ns: Callable[[], int], alive: Callable[[], None]
+    probe: Probe,
+    sink: Sink,
+    *,
+    every_s: float,
+    boot_ns: Callable[[], int],
+    alive: Callable[[], None],
+    after: Callable[[], Awaitable[None]] = _nothing,
 ) -> None:
-    """Read a probe at once and then at a steady pace until cancelled.
+    """Read a probe at once and then at a steady pace until cancelled; ``after`` is awaited after each look.
 
     All probes and signs of life fall on the same marks of the loop's clock, so they share their wake-ups.
     """
@@ -112,6 +100,7 @@ async def own_probe(
     while True:
         for event in probe.collect(boot_ns()):
             sink.take(event)
+        await after()
         due = _next_mark(loop.time(), every_s)
         while (now := loop.time()) < due:
             alive()
@@ -129,6 +118,7 @@ class _State:
         self._changes: deque[int] = deque(maxlen=_CHANGES)
         self._is_quiet = False
         self._works = False
+        self._is_empty = False
         self._lost_ns = boot_ns()
         self._identity = ""
 
@@ -150,6 +140,7 @@ class _State:
         self.up()
 
     def down(self, error: PortLost) -> None:
+        self._is_empty = isinstance(error, NotPlugged)
         if self._works:
             self._works = False
             self._lost_ns = self._boot_ns()
@@ -176,6 +167,8 @@ class _State:
         pause_s = retry.next_s()
         if self._boot_ns() - self._lost_ns < _SOON_S * _NS:
             pause_s = min(pause_s, _SOON_CAP_S)
+        if self._is_empty:
+            pause_s = min(pause_s, _EMPTY_CAP_S)
         return max(pause_s, _LEAST_PAUSE_S)
 
 

@@ -23,8 +23,26 @@ class PortLost(DriverError):  # noqa: N818 - the word of the field
         self.reason = reason
 
 
+class NotPlugged(PortLost):
+    """Nothing is plugged in where the port should be; to look again costs little."""
+
+
 class ProfileError(DriverError):
     """A profile contradicts itself or one of its own vectors."""
+
+
+class AddedError(DriverError):
+    """A driver that was added to this box cannot be used; the others can.
+
+    Attributes:
+        reason: What is wrong with it.
+        cure: What to do.
+    """
+
+    def __init__(self, reason: str, cure: str) -> None:
+        super().__init__(f"{reason}; {cure}")
+        self.reason = reason
+        self.cure = cure
 
 
 class UnknownDriver(DriverError):  # noqa: N818

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drivers.errors import PortLost
+from drivers.errors import NotPlugged, PortLost
 from drivers.port import Port
 
 SYS = Path("/sys")
@@ -98,7 +98,7 @@ def resolve(port: Port, sys_root: Path = SYS, dev_root: Path = DEV) -> Path:
         what = f"no interface {port.interface} there"
         others = interfaces
     if not here:
-        raise PortLost(port.name, f"not plugged in: {what}; plugged: {others or 'nothing'}")
+        raise NotPlugged(port.name, f"not plugged in: {what}; plugged: {others or 'nothing'}")
     if len(here) > 1:
         raise PortLost(port.name, f"{len(here)} lines match: write one of {_choices(here)}")
     return _in_dev(port, here[0].device, dev_root)
@@ -132,8 +132,8 @@ def _follow(port: Port) -> Path:
         return path.resolve(strict=True)
     except FileNotFoundError:
         if path.is_symlink():
-            raise PortLost(port.name, f"not plugged in: {path} points at {path.readlink()}, which is gone") from None
-        raise PortLost(port.name, f"not plugged in: there is no {path}") from None
+            raise NotPlugged(port.name, f"not plugged in: {path} points at {path.readlink()}, which is gone") from None
+        raise NotPlugged(port.name, f"not plugged in: there is no {path}") from None
     except (OSError, RuntimeError) as error:
         raise PortLost(port.name, f"cannot reach {path}: {error}") from error
 

@@ -10,13 +10,16 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from drivers.driver import Line
-from drivers.errors import PortLost
+from drivers.errors import FrameError, PortLost
 from drivers.io.opening import Opener
 from drivers.io.ports import DEV, SYS, identify, resolve
 from drivers.port import Port, parse_port
+
+if TYPE_CHECKING:
+    from drivers.serial.mbap import Mbap
 
 READ_BYTES = 4096
 """Most bytes taken per wake-up, so that one babbling line cannot keep the others waiting."""
@@ -108,6 +111,7 @@ class OpenLine:
         self._waiting = bytearray()
         self._write_timer: asyncio.TimerHandle | None = None
         self._take: Callable[[bytes, int], None] = _drop
+        self._mbap = _mbap() if port.port.mbap else None
 
     def listen(self, take: Callable[[bytes, int], None]) -> None:
         """Hand each chunk and its moment of arrival to a function, called on the loop.
@@ -122,6 +126,7 @@ class OpenLine:
         """Write now what the line takes now, the rest as it drains; a line that does not drain is lost."""
         if self._fd < 0:
             return
+        data = self._mbap.wrap(data) if self._mbap else data
         if not self._waiting:
             data = data[self._send(data) :]
         if not data or self._fd < 0:
@@ -177,6 +182,14 @@ class OpenLine:
             return
         self._port.bytes_in += len(data)
         try:
+            data = self._mbap.unwrap(data) if self._mbap else data
+        except FrameError as error:
+            cure = "a server that passes the bytes of a serial line is tcp://host:port"
+            self.fail(PortLost(self._port.name, f"{error}; {cure}"))
+            return
+        if not data:
+            return
+        try:
             self._take(data, now_ns)
         except Exception as error:  # noqa: BLE001 - carried to the task that owns the line, which ends with it
             self.fail(error)
@@ -211,8 +224,14 @@ class OpenLine:
 
     def _unplugged(self) -> str:
         if self._port.port.kind == "tcp":
-            return "the serial server closed the connection"
+            return f"the {'Modbus TCP' if self._mbap else 'serial'} server closed the connection"
         return "unplugged: the line hung up"
+
+
+def _mbap() -> "Mbap":
+    from drivers.serial.mbap import Mbap  # noqa: PLC0415 - memory that only a port of this kind is worth
+
+    return Mbap()
 
 
 def _drop(_data: bytes, _boot_ns: int) -> None:

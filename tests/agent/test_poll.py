@@ -16,7 +16,7 @@ from agent import poll
 from agent.poll import own_port, own_probe
 from drivers.backoff import Backoff
 from drivers.driver import Event, Line, Problem, Rejected, Send
-from drivers.errors import PortLost
+from drivers.errors import NotPlugged, PortLost
 from drivers.io.serial_port import SerialPort, boot_clock_ns
 from drivers.reading import Reading
 
@@ -317,7 +317,7 @@ def test_a_port_that_is_gone_is_awaited_for_ever_with_little_noise(
     loop = run_virtually(scenario)
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["port down"]
     assert max(later - sooner for sooner, later in pairwise(signs)) <= 10.001
-    assert len(loop.slept) < 24 * 3600 / 5
+    assert len(loop.slept) < 24 * 3600 / 2.5
 
 
 def test_a_lost_port_is_tried_often_in_the_first_minute_and_seldom_later(tmp_path: Path) -> None:
@@ -328,6 +328,17 @@ def test_a_lost_port_is_tried_often_in_the_first_minute_and_seldom_later(tmp_pat
     now_ns = 61 * SECOND
     assert state.pause_s(retry) > 29
     assert state.pause_s(Backoff(base_s=1.0, cap_s=30.0, random=lambda: 0.0)) == 0.25
+
+
+def test_an_empty_socket_is_looked_at_often_however_long_it_has_been_empty(tmp_path: Path) -> None:
+    now_ns = 0
+    state = poll._State(SerialPort(f"path:{tmp_path}/x", Line()), lambda: now_ns)
+    retry = Backoff(base_s=1.0, cap_s=30.0, random=lambda: 0.999)
+    now_ns = 3600 * SECOND
+    state.down(NotPlugged("x", "not plugged in"))
+    assert max(state.pause_s(retry) for _ in range(20)) <= 4
+    state.down(PortLost("x", "it is in use"))
+    assert state.pause_s(retry) > 29
 
 
 def test_a_loose_plug_is_told_a_bounded_number_of_times(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
