@@ -3,9 +3,10 @@
 Each channel remembers three small things: the last good value, a candidate for a new level, and since when the value
 has been the same. Memory and work per reading do not grow.
 
-Two frames *agree* when they differ by no more than the larger of 2 % of the channel's range and what ``max_step_per_s``
-allows in the time between them, counted for at most 10 s: after a longer silence one frame says little about the next.
-A channel with neither range nor step limit, a state and a text agree only when equal.
+Two frames *agree* when they differ by no more than what ``max_step_per_s`` allows in the time between them, counted for
+at most 10 s: after a longer silence one frame says little about the next. A counter runs on meanwhile, so its time is
+counted for up to an hour. Without a step limit they agree within 2 % of the channel's range. A channel with neither
+range nor step limit, a state and a text agree only when equal.
 """
 
 import math
@@ -13,19 +14,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from agent.wear import Hours, Wear
 from drivers.driver import Channel
-from drivers.reading import Quality, Reading
+from drivers.reading import NOT_MEASURED, Quality, Reading
 
 _SECOND_NS = 1_000_000_000
 _RANGE_SHARE = 0.02
 _AGREEMENT_NS = 10 * _SECOND_NS
+_COUNTER_NS = 3600 * _SECOND_NS
 _SHORTEST_NS = _SECOND_NS // 10  # frames of one chunk carry one time; no unit here speaks more often than this
 _ROUNDING = 1 + 1e-6  # 1.1 - 1.0 is a little more than 0.1
 _LEVEL_FRAMES = 2  # a jump needs at least one witness before it becomes the new level
 _WEAK_CHECKS = frozenset({"sum8", "sum16", "xor", "none"})  # about 3 % of double bit errors pass them
-
-# With one of these from the driver a value was not measured: it is compared with nothing.
-_NO_MEASUREMENT = frozenset({Quality.NO_TARGET, Quality.SATURATED, Quality.DEVICE_ERROR})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ class SensorRules:
         stale_after_s: Silence after which the sensor counts as stale; above 0.
         confirm: Frames in a row that must agree before a value counts as confirmed.
         integrity: The check that guards a frame; a CRC needs no confirmation.
+        lifetime_h: Working hours after which its values are doubted; None means never, and then none are counted.
     """
 
     channels: Mapping[str, Channel]
@@ -45,13 +46,24 @@ class SensorRules:
     stale_after_s: float = 60.0
     confirm: int = 1
     integrity: Literal["crc16", "sum8", "sum16", "xor", "none"] = "none"
+    lifetime_h: float | None = None
 
 
 class Judge:
-    """Adds flags to readings and knows which sensors have gone silent. Flags that the driver set are kept."""
+    """Adds flags to readings and knows which sensors have gone silent. Flags that the driver set are kept.
 
-    def __init__(self, rules: Mapping[str, SensorRules]) -> None:
+    Args:
+        rules: What is believable, by sensor.
+        book: Keeps the working hours; None where nobody does, and then nothing is ever too old.
+    """
+
+    def __init__(self, rules: Mapping[str, SensorRules], book: Hours | None = None) -> None:
         self._sensors = {name: _Sensor(each) for name, each in rules.items()}
+        self._wear = {
+            name: Wear(name, each.lifetime_h, self._sensors[name].stale_ns, book)
+            for name, each in rules.items()
+            if book is not None and each.lifetime_h is not None
+        }
         self._due_ns: int | None = None  # never later than the first silence; may be early
         self._checked_ns = 0
 
@@ -60,15 +72,19 @@ class Judge:
         sensor = self._sensors.get(reading.sensor)
         if sensor is None:
             return reading
-        self._heard(sensor, reading.boot_ns)
-        if sensor.settled_ns is None:
-            sensor.settled_ns = reading.boot_ns + sensor.warmup_ns
+        was_ns = self._heard(sensor, reading.boot_ns)
+        if sensor.settled_ns is None or (was_ns is not None and reading.boot_ns - was_ns > sensor.stale_ns):
+            sensor.settled_ns = reading.boot_ns + sensor.warmup_ns  # a silence so long may have been a power cut
+        wear = self._wear.get(reading.sensor)
+        worn = wear is not None and wear.is_over(reading)
         channel = sensor.channels.get(reading.channel)
         if channel is None:
             return reading
         doubts = channel.doubts(reading, sensor.settled_ns)
         if reading.boot_ns < sensor.settled_ns:
             doubts.append(Quality.WARMING_UP)
+        if worn:
+            doubts.append(Quality.END_OF_LIFE)
         if not doubts:
             return reading
         return Reading(
@@ -126,7 +142,9 @@ class Judge:
         """
         return self._due_ns
 
-    def _heard(self, sensor: "_Sensor", now_ns: int) -> None:
+    def _heard(self, sensor: "_Sensor", now_ns: int) -> int | None:
+        """Put the sensor's silence off; return when it was heard before, None when it never was."""
+        was_ns = sensor.heard_ns
         heard_ns = max(now_ns, self._checked_ns)
         if sensor.stale or sensor.heard_ns is None:
             self._due_by(heard_ns + sensor.stale_ns)
@@ -134,6 +152,7 @@ class Judge:
         else:
             heard_ns = max(heard_ns, sensor.heard_ns)  # a late reading does not bring the silence forward
         sensor.heard_ns = heard_ns
+        return was_ns
 
     def _awaited(self, sensor: "_Sensor", now_ns: int) -> None:
         if sensor.heard_ns is None:
@@ -165,7 +184,10 @@ class _Doubter:
     """The memory of one channel."""
 
     __slots__ = (
+        "_agreement_ns",
         "_blind",
+        "_blind_ns",
+        "_blind_run",
         "_candidate",
         "_candidate_ns",
         "_confirm",
@@ -198,6 +220,7 @@ class _Doubter:
         self._step_per_ns: float | None = None
         if measures and channel.max_step_per_s is not None:
             self._step_per_ns = channel.max_step_per_s * _ROUNDING / _SECOND_NS
+        self._agreement_ns = _COUNTER_NS if channel.kind == "counter" else _AGREEMENT_NS
         self._zero_is_suspect = channel.zero == "suspect"
         self._stuck_ns = None if channel.stuck_after_s is None else round(channel.stuck_after_s * _SECOND_NS)
         self._stale_ns = stale_ns
@@ -212,7 +235,9 @@ class _Doubter:
         self._candidate: float | str | None = None
         self._candidate_ns = 0
         self._run = 0  # frames in a row that agree with the candidate, itself included
-        self._blind = 0  # frames in a row in which nothing was measured
+        self._blind: float | str = 0  # what the last frame said in which nothing was measured
+        self._blind_ns = 0
+        self._blind_run = 0
         self._same: float | str | None = None
         self._same_ns = 0
         self._seen_ns = 0
@@ -221,23 +246,29 @@ class _Doubter:
         """Return what speaks against a reading; values from before ``settled_ns`` are no base for a step."""
         value, now_ns = reading.value, reading.boot_ns
         found: list[Quality] = []
+        if reading.quality and not NOT_MEASURED.isdisjoint(reading.quality):
+            if not self._witnessed_blind(value, now_ns):
+                found.append(Quality.UNCONFIRMED)
+            return found
+        self._blind_run = 0
         if not isinstance(value, (bool, str)):
             if not self._low <= value <= self._high:
                 found.append(Quality.OUT_OF_RANGE)
             if self._zero_is_suspect and value == 0:
                 found.append(Quality.SUSPECT_ZERO)
-        if reading.quality and not _NO_MEASUREMENT.isdisjoint(reading.quality):
-            self._blind += 1
-            if self._blind < self._confirm:
-                found.append(Quality.UNCONFIRMED)
-            return found
-        self._blind = 0
         sound = not found
         if self._stuck_ns is not None and self._same_for_ns(value, now_ns) >= self._stuck_ns:
             found.append(Quality.STUCK)
         if self._confirm > 1 or self._step_per_ns is not None:
             self._weigh(value, now_ns, settled_ns, found, sound=sound)
         return found
+
+    def _witnessed_blind(self, value: float | str, now_ns: int) -> bool:
+        """Whether enough frames in a row mean the same "not measured": too near is no witness for nothing in reach."""
+        agrees = self._blind_run and self._distance(value, self._blind) <= self._tolerance(now_ns - self._blind_ns)
+        self._blind_run = self._blind_run + 1 if agrees else 1
+        self._blind, self._blind_ns = value, now_ns
+        return self._blind_run >= self._confirm
 
     def _same_for_ns(self, value: float | str, now_ns: int) -> int:
         if value != self._same or now_ns - self._seen_ns > self._stale_ns:  # nobody knows what it was in a silence
@@ -257,8 +288,11 @@ class _Doubter:
         if not (jumped or strange):
             self._candidate = None
         else:
-            same_level = self._candidate is not None and self._distance(value, self._candidate) <= self._tolerance(
-                now_ns - self._candidate_ns
+            waited_ns = now_ns - self._candidate_ns
+            same_level = (
+                self._candidate is not None
+                and waited_ns <= self._stale_ns  # a stray value of long ago is no witness
+                and self._distance(value, self._candidate) <= self._tolerance(waited_ns)
             )
             self._run = self._run + 1 if same_level else 1
             self._candidate, self._candidate_ns = value, now_ns
@@ -289,4 +323,4 @@ class _Doubter:
     def _tolerance(self, elapsed_ns: int) -> float:
         if self._step_per_ns is None:
             return self._spread
-        return max(self._spread, self._believable(min(elapsed_ns, _AGREEMENT_NS)))
+        return self._believable(min(elapsed_ns, self._agreement_ns))

@@ -27,6 +27,9 @@ class Channel:
         stuck_after_s: Seconds of identical values after which they are doubted; None means never.
         kind: What arithmetic makes sense on it.
         doc: One line for people.
+        change: Difference in ``unit`` from the last value kept that makes a number worth keeping; None and a time below
+            keep numbers by that time only. Another state or text is always worth it.
+        at_least_every_s: Seconds after which a value is kept in any case; None keeps every reading.
     """
 
     name: str
@@ -38,19 +41,27 @@ class Channel:
     stuck_after_s: float | None = None
     kind: Literal["gauge", "counter", "state", "angle", "text"] = "gauge"
     doc: str = ""
+    change: float | None = None
+    at_least_every_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Settings of a serial line, e.g. 9600 8N1."""
+    """Settings of a serial line, e.g. 9600 8N1.
+
+    DTR and RTS say whether these outputs are held up while the port is open; some cables feed on them.
+    """
 
     baud: int = 9600
     data_bits: int = 8
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: int = 1
+    dtr: bool = True
+    rts: bool = True
 
     def __str__(self) -> str:
-        return f"{self.baud} {self.data_bits}{self.parity}{self.stop_bits}"
+        down = "".join(f" no {name}" for name, up in (("DTR", self.dtr), ("RTS", self.rts)) if not up)
+        return f"{self.baud} {self.data_bits}{self.parity}{self.stop_bits}{down}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +94,27 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """How what a unit measures becomes a height of water: ``level = mount_height + sign * raw``.
+
+    Attributes:
+        raw: Channel of what the unit measures, in m; kept beside the level.
+        sign: -1 where the unit looks down on the water, +1 where it hangs in it.
+        level: Channel of the height above level zero, in m.
+        option: Option that holds the height of the unit above level zero, in m.
+    """
+
+    raw: str
+    sign: Literal[-1, 1]
+    level: str = "level"
+    option: str = "mount_height"
+
+    def mount_height_m(self, raw_m: float, staff_m: float) -> float:
+        """Height of the unit above the zero of a staff that shows ``staff_m`` while the unit measures ``raw_m``."""
+        return staff_m - self.sign * raw_m
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriverInfo:
     """What is known of a driver before it runs: for `gardu driver show`, the config check and quality.
 
@@ -102,6 +134,9 @@ class DriverInfo:
         stale_after_s: Silence after which the unit counts as stale.
         integrity: The check that guards a frame.
         confirm: Frames that must agree before an alarm may use a value.
+        proves: What its identity proves: the one unit, by a number of its own, or only its kind.
+        lifetime_h: Working hours after which its data sheet promises no more; None where it names no end.
+        gauge: How it gives a height of water; None when it gives none.
         source: Document the decoder was built from.
     """
 
@@ -120,6 +155,9 @@ class DriverInfo:
     stale_after_s: float = 60.0
     integrity: Literal["crc16", "sum8", "sum16", "xor", "none"] = "none"
     confirm: int = 1
+    proves: Literal["kind", "unit"] = "kind"
+    lifetime_h: float | None = None
+    gauge: Gauge | None = None
     source: str = ""
 
 
@@ -192,10 +230,12 @@ class Verdict:
     Attributes:
         events: What the reply means; empty for a refusal.
         used: Bytes of the buffer it took, from the start, junk before the reply included.
+        silent: A gateway's words for the unit behind it that does not answer; then this is no answer of the unit.
     """
 
     used: int
     events: tuple["Event", ...] = ()
+    silent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +247,8 @@ class Transaction:
         request: Bytes to write.
         match: Looks for the answer in all bytes received since the request; None means not yet. It must skip
             what is not the answer (noise, an echo of the request, another unit's reply), one byte at a time.
-        timeout_ns: Longest wait for the answer.
+        timeout_ns: Longest wait for the answer, on the driver's own line.
+        wire_bytes: Bytes of question and answer, which a slower line carries for longer.
         gap_ns: Silence on the line before the next request.
         not_before_ns: Moment before which it must not be sent.
     """
@@ -216,6 +257,7 @@ class Transaction:
     request: bytes
     match: Callable[[bytes, int], Verdict | None]
     timeout_ns: int = 300_000_000
+    wire_bytes: int = 0
     gap_ns: int = 5_000_000
     not_before_ns: int = 0
 

@@ -22,6 +22,8 @@ class Quality(StrEnum):
 
 
 GOOD: frozenset[Quality] = frozenset()
+NOT_MEASURED = frozenset({Quality.NO_TARGET, Quality.SATURATED, Quality.DEVICE_ERROR})
+"""With one of these from the driver a value was not measured: it is compared with nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
