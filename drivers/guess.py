@@ -66,7 +66,7 @@ class Ear:
 
     def __init__(self, drivers: Registry, names: Sequence[str] = ()) -> None:
         self._drivers = drivers
-        wanted = names or [*drivers.names(), *_MODELS]
+        wanted = names or [*drivers.usable(), *_MODELS]
         talkers = [name for name in wanted if _usable(drivers.info(name), "stream")]
         self._tries = {(name, seven): _Try(drivers, name) for name in talkers for seven in (False, True)}
         self._text = not names or "line" in names
@@ -165,7 +165,7 @@ class Question:
 
 def talkers_that_are_asked(drivers: Registry, names: Sequence[str] = ()) -> list[str]:
     """Drivers whose unit says nothing before it is asked."""
-    wanted = names or drivers.names()
+    wanted = names or drivers.usable()
     return [name for name in wanted if _usable(drivers.info(name), "poll") or _asks(drivers, name)]
 
 
@@ -185,7 +185,9 @@ class _Try:
     def __init__(self, drivers: Registry, name: str) -> None:
         self.name = name
         self.info = drivers.info(name)
-        self.bus = Bus([drivers.make(name, name, {})])
+        driver = drivers.make(name, name, {})
+        self._channels = driver.info.channels  # without those that an option adds
+        self.bus = Bus([driver])
         self.readings: dict[str, Reading] = {}
         self.understood = False
         self.refused = False
@@ -212,7 +214,7 @@ class _Try:
         dropped = self._dropped + sum(event.bytes_dropped for event in held)
         readings = within_range(tuple(self.readings.values()), self.info.channels)
         good = sum(Quality.OUT_OF_RANGE not in reading.quality for reading in readings)
-        expected = max(1, len(self.info.channels) if self.info.family == "modbus" else len(readings))
+        expected = max(1, len(self._channels) if self.info.family == "modbus" else len(readings))
         return Guess(
             name=self.name,
             info=self.info,
@@ -226,8 +228,9 @@ class _Try:
 
 def _text(drivers: Registry, heard: bytes) -> Guess | None:
     """Lines of text that a `line` sensor could read, with the options that do it."""
-    lines = [line for line in re.split(rb"[\r\n]+", heard)[1:-1] if line]
-    if len(lines) < 2 or not all(_TEXT.fullmatch(line) for line in lines):  # noqa: PLR2004 - one may be chance
+    heard_lines = [line for line in re.split(rb"[\r\n]+", heard)[1:-1] if line]
+    lines = [line for line in heard_lines if _TEXT.fullmatch(line)]
+    if len(lines) < max(2, len(heard_lines) * _HALF):  # one may be chance
         return None
     options = _layout(lines[-1].decode("ascii"))
     if options is None:

@@ -8,8 +8,6 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from agent.cli.sniffing import Sniffed
     from drivers.driver import Line
     from drivers.guess import Guess
@@ -86,18 +84,13 @@ def _refuse(text: str) -> int:
     return _CANNOT
 
 
-def _likely(guesses: "Sequence[Guess]") -> "list[Guess]":
-    """The best guess and those that explain the line as well: maps of registers may be alike."""
-    return [guess for guess in guesses if guess.rank[:2] == guesses[0].rank[:2]]
-
-
 def _print(found: "Sniffed", port: "Port", *, asked: bool) -> None:
     for heard in found.heard[-_SHOWN:]:
         print(f"{heard.line}: {heard.bytes_in} bytes  {heard.tail.hex(' ')}".rstrip())
     if not found.guesses:
         _explain(found, asked=asked)
         return
-    best, *others = _likely(found.guesses)
+    best, *others = found.likely
     if best.info.name == "line":
         print("\nlines of text that belong to no other driver")
     else:
@@ -153,7 +146,6 @@ def _setting(guess: "Guess", line: "Line", port: "Port") -> str:
 
 
 def _facts(found: "Sniffed", port: "Port") -> dict[str, object]:
-    likely = _likely(found.guesses) if found.guesses else []
     return {
         "port": port.name,
         "heard": [{"line": str(heard.line), "bytes": heard.bytes_in, "hex": heard.tail.hex()} for heard in found.heard],
@@ -166,6 +158,6 @@ def _facts(found: "Sniffed", port: "Port") -> dict[str, object]:
                 "readings": {reading.channel: [reading.value, reading.unit] for reading in guess.readings},
                 "toml": _section(guess, found.line, port),
             }
-            for guess in likely
+            for guess in found.likely
         ],
     }

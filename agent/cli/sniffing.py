@@ -22,6 +22,7 @@ _LOOK_S = 0.1
 _SILENCE = 3  # times the listening time before a line counts as silent: telegrams may come each 10 s
 _DRAIN_S = 0.1
 _WHOLE = 1.9  # a rank from which a driver explains all bytes and has all its values
+_MAPPED = "modbus"  # the family whose profiles are maps of one protocol
 _NS = 1_000_000_000
 
 
@@ -49,6 +50,11 @@ class Sniffed:
     guesses: list[Guess] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
+
+    @property
+    def likely(self) -> list[Guess]:
+        """The best guess and those that explain the line as well: maps may be alike, a unit may speak two languages."""
+        return [guess for guess in self.guesses if guess.rank[0] == self.guesses[0].rank[0]]
 
 
 def refusal(port: Port, roots: Roots | None = None) -> str:
@@ -102,6 +108,7 @@ class Sniffer:
         self._seconds = seconds
         self._tell = tell
         self._silence_s = seconds
+        self._maps_tried = False
         self._found = Sniffed()
 
     async def sniff(self, *, ask: bool) -> Sniffed:
@@ -149,18 +156,33 @@ class Sniffer:
         for name in talkers_that_are_asked(self._drivers, self._names):
             for line in self._lines or [self._drivers.info(name).line or Line()]:
                 groups.setdefault(line, []).append(name)
+        found = self._found
         for line, names in sorted(groups.items(), key=lambda group: -len(group[1])):
+            alike = bool(found.guesses) and _speed(line) == _speed(found.line)
+            if found.guesses and found.guesses[0].rank[0] >= _WHOLE and not alike:
+                continue
             self._tell(f"asking at {line}: {', '.join(names)}")
             guesses = await self._ask_each(line, names)
-            if guesses and (not self._found.guesses or guesses[0].rank > self._found.guesses[0].rank):
-                self._found.line, self._found.guesses = line, guesses
-            if guesses and guesses[0].rank[0] >= _WHOLE:
-                return
+            better = bool(guesses) and (not found.guesses or guesses[0].rank > found.guesses[0].rank)
+            if alike:
+                found.guesses = _ranked([*found.guesses, *guesses])
+            elif better:
+                found.guesses = guesses
+            if better:
+                found.line = line
+
+    def _other_maps(self, names: Sequence[str]) -> list[str]:
+        """Maps that are not tried anyway: who answers here may be set to another speed than its maker's. Once only."""
+        tried, self._maps_tried = self._maps_tried, True
+        known = [] if tried else talkers_that_are_asked(self._drivers, self._names)
+        return [name for name in known if self._drivers.info(name).family == _MAPPED and name not in names]
 
     async def _ask_each(self, line: Line, names: Sequence[str]) -> list[Guess]:
         guesses: list[Guess] = []
+        waiting = list(names)
         async with self._opened(line) as (opened, gone):
-            for name in names:
+            while waiting:
+                name = waiting.pop(0)
                 question = Question(self._drivers, name)
                 heard = bytearray()
                 opened.listen(_answer(opened, question, heard))
@@ -176,9 +198,11 @@ class Sniffer:
                     self._found.heard.append(Heard(line=line, bytes_in=len(heard), tail=bytes(heard[-64:])))
                 if question.answered:
                     self._found.answered.append(name)
+                    if self._drivers.info(name).family == _MAPPED:
+                        waiting += self._other_maps(names)
                 if guess := question.guess():
                     guesses.append(guess)
-        return sorted(guesses, key=lambda guess: guess.rank, reverse=True)
+        return _ranked(guesses)
 
     @asynccontextmanager
     async def _opened(self, line: Line) -> AsyncGenerator[tuple[OpenLine, asyncio.Task[NoReturn]], None]:
@@ -188,6 +212,15 @@ class Sniffer:
                 yield opened, gone
             finally:
                 gone.cancel()
+
+
+def _speed(line: Line) -> tuple[int, int, str, int]:
+    """What must be right for a unit to be understood."""
+    return line.baud, line.data_bits, line.parity, line.stop_bits
+
+
+def _ranked(guesses: Sequence[Guess]) -> list[Guess]:
+    return sorted(guesses, key=lambda guess: guess.rank, reverse=True)
 
 
 def _answer(opened: OpenLine, question: Question, heard: bytearray) -> Callable[[bytes, int], None]:

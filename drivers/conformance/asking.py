@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from drivers.bus import Bus, attached, clashes
+from drivers.bus import Bus
 from drivers.conformance.play import NS, Play, clean, cut, groups, live, run, sequence_of, values_of
 from drivers.conformance.subject import NotApplicable, Subject, Vector, ensure
 from drivers.driver import Driver, Event, OptionValue, Send
 from drivers.reading import Reading
 from drivers.serial.rtu import is_sealed, sealed
+from drivers.sharing import attached, clashes
 
 _MINUTE_NS = 60 * NS
 _TIMES = 12  # polls that are watched where a minute holds fewer

@@ -12,6 +12,7 @@ from drivers.reading import Reading
 _STRONG = "crc16"
 _SHARE = 0.02  # values so near in their range agree, for the runtime as here
 _STEP_S = 10.0  # longest time for which a step is allowed for
+_COUNTER_S = 3600.0  # and of what only climbs
 _ROW = 5
 _LOST = 2
 _BITS = 8
@@ -160,9 +161,11 @@ def _harmless(reading: Reading, truth: dict[str, set[object]], channels: dict[st
         return True
     if isinstance(value, bool | str) or channel.kind in ("state", "text"):
         return False
-    near = (channel.max_step_per_s or 0.0) * _STEP_S
-    if channel.low is not None and channel.high is not None:
-        near = max(near, (channel.high - channel.low) * _SHARE)
+    if channel.max_step_per_s is not None:
+        near = channel.max_step_per_s * (_COUNTER_S if channel.kind == "counter" else _STEP_S)
+    else:
+        ranged = channel.low is not None and channel.high is not None
+        near = ((channel.high or 0.0) - (channel.low or 0.0)) * _SHARE if ranged else 0.0
     known = truth.get(reading.channel, ())
     return any(isinstance(one, int | float) and abs(value - one) <= near * 1.001 for one in known)
 

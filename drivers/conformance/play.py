@@ -64,8 +64,12 @@ class Play:
         self._asked = None
 
     def settle(self) -> None:
-        """Let the warm-up pass unheard."""
-        self.now_ns += _SETTLED_NS
+        """Let the warm-up pass, heard but without a value: after a long silence it would begin again."""
+        end_ns = self.now_ns + _SETTLED_NS
+        pause_ns = round(self.driver.info.stale_after_s * NS / 2)
+        while self.now_ns < end_ns:
+            self.now_ns += pause_ns
+            self.doubter.judge(Reading(sensor=self.driver.sensor, channel="", value=0, unit="1", boot_ns=self.now_ns))
         self._asked = None
         self._take(self.bus.tick(self.now_ns))
 

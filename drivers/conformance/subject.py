@@ -84,8 +84,8 @@ class Scale:
 
     Attributes:
         flips: Pairs of flipped bits, and as many bursts of two bytes.
-        noise_bytes: Random bytes for each seed.
-        seeds: How many seeds.
+        noise_bytes: Noise of each kind.
+        seeds: How many times random bytes are drawn.
         frames: Frames while memory is watched.
         places: Most places of a frame that are damaged one by one.
     """
@@ -98,7 +98,10 @@ class Scale:
 
 
 QUICK = Scale(flips=60, noise_bytes=8_000, seeds=1, frames=150, places=80)
-FULL = Scale(flips=20_000, noise_bytes=1_000_000, seeds=3, frames=1_000_000, places=100_000)
+# An 8-bit sum lets 3 % of double flips pass: of so many pairs some 60, and a frame of seven bytes has but 1540 pairs.
+FULL = Scale(flips=2_000, noise_bytes=1_000_000, seeds=3, frames=1_000_000, places=1_600)
+# A model or map whose code was already tested in full under another name.
+AGAIN = Scale(flips=1_000, noise_bytes=100_000, seeds=1, frames=10_000, places=1_600)
 
 
 class Subject:
@@ -114,6 +117,7 @@ class Subject:
         refuse: What a unit says to a question that it does not know; empty: nothing.
         ambiguous: Why a reply to another question may be taken for the answer; empty where it must not.
         chatty: Why random bytes may be taken for values; empty where they must not.
+        strangers: Frames of other families.
         scale: How much work.
         cpu_s: A clock of processor time; None: cost is not measured.
     """
@@ -130,6 +134,7 @@ class Subject:
         refuse: Callable[[bytes], bytes] | None = None,
         ambiguous: str = "",
         chatty: str = "",
+        strangers: Sequence[bytes] = (b"\x00",),
         scale: Scale = QUICK,
         cpu_s: Callable[[], float] | None = None,
     ) -> None:
@@ -141,6 +146,7 @@ class Subject:
         self.refuse = refuse
         self.ambiguous = ambiguous
         self.chatty = chatty
+        self.strangers = tuple(strangers)
         self.scale = scale
         self.cpu_s = cpu_s
         self._commands = [re.compile(command, re.DOTALL) for command in commands]

@@ -4,13 +4,14 @@ import json
 import time
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
 import drivers.serial
 from agent.quality import Judge, SensorRules
-from drivers.conformance.subject import FULL, QUICK, Scalar, Subject, Vector
+from drivers.conformance.subject import AGAIN, FULL, QUICK, Scalar, Scale, Subject, Vector
 from drivers.driver import Driver, DriverInfo, OptionValue
 from drivers.io.catalog import registry
 from drivers.serial.rtu import sealed
@@ -73,7 +74,7 @@ class _Frame(TypedDict):
 
 
 def _published() -> list[_Frame]:
-    files = ("serial-frames.json", "derived-frames.json")
+    files = ("serial-frames.json", "cited-frames.json", "derived-frames.json")
     return [one for name in files for one in json.loads((_VECTORS / name).read_text("utf-8"))]
 
 
@@ -156,6 +157,18 @@ def _make(name: str, options: Mapping[str, OptionValue]) -> Driver:
     return DRIVERS.make(name, "s", options)
 
 
+_ASKED_FRAMES = 50_000  # a question has to be played before each
+_LONG_FRAMES = {"dsmr": 20_000, "iec62056": 50_000, "vedirect": 100_000}  # telegrams of 100 to 1000 bytes
+
+
+def _scale(info: DriverInfo, *, first: bool) -> Scale:
+    """Each piece of code in full once, and a million frames where frames are short and come by themselves."""
+    if info.name != info.family or not first:
+        return AGAIN
+    frames = _ASKED_FRAMES if info.mode == "poll" else _LONG_FRAMES.get(info.name, FULL.frames)
+    return replace(FULL, frames=frames)
+
+
 @cache
 def subjects(*, full: bool = False) -> dict[tuple[str, str], Subject]:
     """By row of the report and name: a family has one for each model with frames, a profile one in all."""
@@ -167,6 +180,12 @@ def subjects(*, full: bool = False) -> dict[tuple[str, str], Subject]:
         vector = _vector(frame, info)
         if all(one.frame != vector.frame or one.values != vector.values for one in known):
             known.append(vector)
+    spoken = {
+        family: [
+            one.frame for (row, _), vectors in found.items() for one in vectors if DRIVERS.info(row).family == family
+        ]
+        for family in {DRIVERS.info(row).family for row, _ in found}
+    }
     return {
         (row, name): Subject(
             name,
@@ -178,7 +197,12 @@ def subjects(*, full: bool = False) -> dict[tuple[str, str], Subject]:
             refuse=_REFUSALS.get(DRIVERS.info(row).family),
             ambiguous=_AMBIGUOUS.get(row, ""),
             chatty=_CHATTY.get(row, ""),
-            scale=FULL if full else QUICK,
+            strangers=[
+                one for family, frames in sorted(spoken.items()) if family != DRIVERS.info(row).family for one in frames
+            ],
+            scale=_scale(DRIVERS.info(row), first=name == next(one for at, one in found if at == row))
+            if full
+            else QUICK,
             cpu_s=time.process_time if row == DRIVERS.info(row).family else None,  # profiles share one code
         )
         for (row, name), vectors in found.items()

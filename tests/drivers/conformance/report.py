@@ -3,7 +3,10 @@
 import sys
 from collections.abc import Iterable
 
+from drivers.conformance.floods import FLOODS, flood
 from drivers.conformance.kit import KIT, Result, check
+from drivers.conformance.strength import GRAMMARS, MEGABYTE, at_most, believed_per_mb, strength_bits, taken_per_mb
+from drivers.conformance.subject import Subject
 from tests.drivers.conformance.families import subjects
 
 _SIGNS = {"pass": "ok", "n/a": "-", "fail": "FAIL"}
@@ -32,6 +35,20 @@ def lines(table: dict[str, dict[str, str]], reasons: dict[str, dict[str, list[st
     return found
 
 
+def noise_lines(rows: Iterable[Subject]) -> list[str]:
+    """What a megabyte of each kind of noise did: values that were read, and those that nobody doubted, by kind."""
+    found = [f"{'noise':20} {'bits':>5} {'declared':>10}  {'  '.join(f'{kind:>12}' for kind in FLOODS)}"]
+    for subject in rows:
+        info = subject.info()
+        tolls = [flood(subject, kind, MEGABYTE) for kind in FLOODS]
+        declared = f"{at_most(taken_per_mb(info), MEGABYTE)}/{at_most(believed_per_mb(info), MEGABYTE)}"
+        counts = "  ".join(f"{f'{toll.taken}/{toll.believed}':>12}" for toll in tolls)
+        found.append(
+            f"{info.name:20} {strength_bits(info):5.0f} {declared:>10}  {counts}  {GRAMMARS[info.family].words}"
+        )
+    return found
+
+
 def main() -> int:
     """Run every check of every driver."""
     results: list[tuple[str, Result]] = []
@@ -45,6 +62,8 @@ def main() -> int:
                 reasons.setdefault(number, {}).setdefault(f"{sign} {result.words}", []).append(name)
     table = rows(results)
     print("\n".join(lines(table, reasons)))
+    own_code = {row: subject for (row, _), subject in reversed(subjects().items()) if row == subject.info().family}
+    print("\n".join(["", *noise_lines(own_code[row] for row in sorted(own_code)), ""]))
     failed = sum(result.outcome == "fail" for _, result in results)
     print(f"{len(table)} families and profiles, {len(results)} checks, {failed} failed")
     return 1 if failed else 0
