@@ -1,4 +1,4 @@
-"""``gardu driver``: list, show, decode, simulate, sniff, record or replay a sensor's driver. Needs no config."""
+"""``gardu driver``: all that is done with drivers; the longer actions have modules of their own. Needs no config."""
 
 import argparse
 import json
@@ -27,9 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "  gardu driver simulate a02yyuw --link /tmp/sungai\n"
         "  gardu driver sniff usb:1-1.2 --ask\n"
         "  gardu driver record usb:1-1.2 --driver sds011 air.jsonl\n"
-        "  gardu driver replay air.jsonl"
+        "  gardu driver replay air.jsonl\n"
+        "  gardu driver new mcu680 --from air.jsonl\n"
+        "  gardu driver test mcu680/\n"
+        "  sudo gardu driver add mcu680/"
     )
-    from agent.cli import capture, sniff  # noqa: PLC0415 - only this command needs them
+    from agent.cli import capture, driver_add, driver_kit, driver_new, sniff  # noqa: PLC0415 - only this needs them
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     raw = argparse.RawDescriptionHelpFormatter
@@ -64,11 +67,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sniff.configure(actions.add_parser("sniff", help="whose frames are on a port", formatter_class=raw))
     capture.configure_record(actions.add_parser("record", help="keep what a port says", formatter_class=raw))
     capture.configure_replay(actions.add_parser("replay", help="read a recording again", formatter_class=raw))
+    driver_new.configure(actions.add_parser("new", help="begin a driver from its frames", formatter_class=raw))
+    driver_kit.configure(actions.add_parser("test", help="what a driver must pass: K1 to K19", formatter_class=raw))
+    driver_add.configure(actions.add_parser("add", help="add a profile or package to this box", formatter_class=raw))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run one action; 0 done, 2 cannot be tried, 3 nothing decoded; `sniff` and `replay` say more with 1."""
-    from agent.cli import capture, sniff  # noqa: PLC0415
+    """Run one action; 0 done, 2 cannot be tried, 3 nothing decoded; `sniff`, `replay`, `test` say more with 1."""
+    from agent.cli import capture, driver_add, driver_kit, driver_new, sniff  # noqa: PLC0415
     from drivers.errors import DriverError  # noqa: PLC0415 - nothing heavy before it is needed
     from drivers.io.catalog import registry  # noqa: PLC0415
 
@@ -87,6 +93,12 @@ def run(args: argparse.Namespace) -> int:
                 return capture.run_record(args, drivers)
             case "replay":
                 return capture.run_replay(args, drivers)
+            case "new":
+                return driver_new.run(args, drivers)
+            case "test":
+                return driver_kit.run(args, drivers)
+            case "add":
+                return driver_add.run(args, drivers)
             case _:
                 return _simulate(args)
     except DriverError as error:
@@ -99,16 +111,35 @@ def _fail(text: str) -> int:
 
 
 def _list(drivers: "Registry", *, as_json: bool) -> int:
-    infos = [drivers.info(name) for name in drivers.names()]
+    """Show all there are. What was added and is broken says so itself; a package is told of by its metadata only."""
+    infos = [info for name in drivers.names() if (info := _usable(drivers, name)) is not None]
     if as_json:
-        print(json.dumps([_facts(info) for info in infos]))
+        facts = [{**_facts(info), "origin": drivers.origin(info.name)} for info in infos]
+        facts += [{"name": name, "origin": drivers.package_of(name)} for name in drivers.packages()]
+        print(json.dumps(facts))
         return 0
     rows = [("NAME", "LINE", "WHAT", "ALSO CALLED")]
-    rows += [(info.name, str(info.line or "-"), info.title, ", ".join(info.models)) for info in infos]
+    rows += [(info.name, str(info.line or "-"), _what(drivers, info), ", ".join(info.models)) for info in infos]
+    rows += [(name, "-", f"{drivers.package_of(name)}, not imported", "") for name in drivers.packages()]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print(*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3], sep="  ")
     return 0
+
+
+def _usable(drivers: "Registry", name: str) -> "DriverInfo | None":
+    from drivers.errors import DriverError  # noqa: PLC0415
+
+    try:
+        return drivers.info(name)
+    except DriverError as error:
+        print(f"{name}: cannot be used: {error}", file=sys.stderr)
+        return None
+
+
+def _what(drivers: "Registry", info: "DriverInfo") -> str:
+    origin = drivers.origin(info.name)
+    return f"{info.title} ({origin})" if origin else info.title
 
 
 def _facts(info: "DriverInfo") -> dict[str, object]:
@@ -135,7 +166,16 @@ def _show(drivers: "Registry", name: str, *, as_json: bool) -> int:
     if info.warmup_s:
         print(f"warm-up       {info.warmup_s:g} s after power-on")
     print(f"check         {info.integrity}" + (f", confirmed by {info.confirm} frames" if info.confirm > 1 else ""))
+    if info.lifetime_h is not None:
+        print(f"lifetime      {info.lifetime_h:g} working hours; then its values are flagged end_of_life")
+    if info.gauge is not None:
+        sign = "plus" if info.gauge.sign > 0 else "minus"
+        print(
+            f"water level   {info.gauge.option} {sign} {info.gauge.raw}, both kept: gardu calibrate SENSOR --staff 1.24"
+        )
     print(f"source        {info.source}")
+    if origin := drivers.origin(info.name):
+        print(f"from          {origin}")
     print("\nchannels" if info.channels else "\nchannels are what the options name")
     for channel in info.channels:
         low, high = ("" if bound is None else f"{bound:.10g}" for bound in (channel.low, channel.high))
@@ -169,7 +209,7 @@ def _decode(drivers: "Registry", name: str, given: "Sequence[str]", words: "Sequ
     options = read_options(drivers.info(name), given)
     frames: list[bytes] = []
     for word in words:
-        frame = _bytes(word)
+        frame = bytes_of(word)
         if frame is None:
             return _fail(f"{word[:80]!r} is not hex: pairs of 0-9 and a-f, with spaces, colons or 0x between them")
         frames.append(frame)
@@ -184,7 +224,7 @@ def _decode(drivers: "Registry", name: str, given: "Sequence[str]", words: "Sequ
     return 3
 
 
-def _bytes(word: str) -> bytes | None:
+def bytes_of(word: str) -> bytes | None:
     """Bytes of a frame as people write it."""
     parts = word.replace(":", " ").replace(",", " ").replace("-", " ").split()
     if not parts or len(word) > _LONGEST_HEX:

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 
 from drivers.driver import Line
-from drivers.errors import UnknownDriver
+from drivers.errors import AddedError, UnknownDriver
 from drivers.io.catalog import registry
 from drivers.registry import Registry
 from drivers.serial.modbus import Modbus
@@ -32,7 +32,9 @@ _TALKERS = {
     "windsonic": ("drivers.simulate.windsonic", "WindSonicSimulator"),
     "wxt": ("drivers.simulate.wxt", "WxtSimulator"),
 }
-_BY_MODEL = frozenset({"maxbotix", "plantower", "ultrasonic"})  # families whose models put other things on the wire
+_BY_MODEL = frozenset(
+    {"maxbotix", "plantower", "sds011", "ultrasonic"}
+)  # families whose models put other things on the wire
 
 
 def simulator(name: str, *, seed: int = 0, every_s: float = 1.0, drivers: Registry | None = None) -> Simulator:
@@ -46,8 +48,11 @@ def simulator(name: str, *, seed: int = 0, every_s: float = 1.0, drivers: Regist
 
     Raises:
         UnknownDriver: Nothing has this name.
+        AddedError: It is of a third party.
     """
     known = drivers or registry()
+    if package := known.package_of(name):
+        raise AddedError(f"{name} has no simulator: it is from {package}", "`gardu driver replay` plays a recording")
     info = known.info(name)
     if info.family in _TALKERS:
         module, kind = _TALKERS[info.family]
