@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.wire.batch import Stream
+from agent.wire.batch import Kind, Stream
 from agent.wire.keys import kid_of
 from center.errors import StoreError
 from center.ingest import Box
@@ -74,11 +74,18 @@ class SqliteViews:
 
     def batches(self, box: Box) -> Iterator[StoredBatch]:
         """Return a node's batches in order of arrival."""
+        return self._batches(box, None)
+
+    def notes(self, box: Box) -> Iterator[StoredBatch]:
+        """Return those of a node's batches that are notes of people, in order of arrival."""
+        return self._batches(box, Kind.NOTE)
+
+    def _batches(self, box: Box, kind: Kind | None) -> Iterator[StoredBatch]:
         sql = (
             "SELECT b.id, c.run, c.stream, b.message FROM batches b JOIN chains c ON c.id = b.chain"
-            " WHERE city = ? AND node = ? ORDER BY b.id"
+            " WHERE city = ? AND node = ? AND kind = ifnull(?, kind) ORDER BY b.id"
         )
-        for at, run, stream, message in self.db.execute(sql, box):
+        for at, run, stream, message in self.db.execute(sql, (*box, kind)):
             yield StoredBatch(id=at, run=run, stream=Stream(stream), message=message)
 
     def boxes(self) -> list[Box]:

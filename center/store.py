@@ -248,6 +248,9 @@ class Views(Protocol):
     def batches(self, box: Box) -> Iterator[StoredBatch]:
         """Return a node's batches in order of arrival."""
 
+    def notes(self, box: Box) -> Iterator[StoredBatch]:
+        """Return those of a node's batches that are notes of people, in order of arrival."""
+
     def boxes(self) -> list[Box]:
         """Return every node with a key, a chain or a refusal."""
 

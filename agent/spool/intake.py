@@ -125,6 +125,13 @@ class Intake:
         """Take a record of the telemetry stream; it is written behind the next rows, so it never begins a run alone."""
         self._records.append((kind, body))
 
+    async def note(self, body: bytes) -> Receipt:
+        """Seal a note into the alarm stream now; come back once it is synced, or in memory where the disk refuses."""
+        moment = self.now()
+        receipt = await self._writer.call(lambda keeper: keeper.record(Kind.NOTE, body, Stream.ALARM, moment))
+        self._stored(receipt)
+        return receipt
+
     def set_online(self, *, online: bool) -> None:
         """Say whether the link is up: live batches leave more often."""
         if online != self._plan.online:

@@ -80,6 +80,11 @@ class Keeper:
         self._wait_ms = _FIRST_WAIT_MS
         self._changed_ms = 0
 
+    @property
+    def volatile(self) -> bool:
+        """True while rows go to memory, because the disk refuses."""
+        return self._memory is not None
+
     def open(self) -> None:
         """Read what is there; on a disk that cannot be used at all, begin in memory."""
         try:

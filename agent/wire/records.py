@@ -8,6 +8,7 @@ from agent.wire import cbor, cose
 from agent.wire.batch import ID_BYTES, Batch, Kind, record
 from agent.wire.bodies import (
     Gap,
+    Json,
     Start,
     Time,
     decode_gap,
@@ -53,16 +54,32 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Body of kind 5: what a person did. ``sensor`` is None when it was the whole box."""
+    """Body of kind 5: what a person did.
+
+    Attributes:
+        work: What it was.
+        by: Who.
+        sensor: At which; None when it was the whole box.
+        text: In their words.
+        id: 16 bytes that name the note: two records with one id are the same note. None from who gives no id.
+        at_utc_ms: The box's own clock when it was said, where that was long before it was signed; a hint.
+    """
 
     work: Work
     by: str
     sensor: str | None
     text: str
+    id: bytes | None = None
+    at_utc_ms: int | None = None
 
     def encode(self) -> bytes:
         """Return the JSON body."""
-        return encode_body({"work": self.work.value, "by": self.by, "sensor": self.sensor, "text": self.text})
+        body: dict[str, Json] = {"work": self.work.value, "by": self.by, "sensor": self.sensor, "text": self.text}
+        if self.id is not None:
+            body["id"] = self.id.hex()
+        if self.at_utc_ms is not None:
+            body["at"] = self.at_utc_ms
+        return encode_body(body)
 
 
 class Outcome(StrEnum):
@@ -185,7 +202,17 @@ def decode_note(plain: bytes) -> Note:
     work = _text(body, "work")
     if work not in set(Work):
         raise WireError(Reason.BODY, f"{work!r} is no work that a note tells")
-    return Note(work=Work(work), by=_text(body, "by"), sensor=_maybe(body, "sensor"), text=_text(body, "text"))
+    at_utc_ms = body.get("at")
+    if at_utc_ms is not None and (type(at_utc_ms) is not int or not 0 <= at_utc_ms <= cbor.UINT_MAX):
+        raise WireError(Reason.BODY, f"at is {at_utc_ms!r}")
+    return Note(
+        work=Work(work),
+        by=_text(body, "by"),
+        sensor=_maybe(body, "sensor"),
+        text=_text(body, "text"),
+        id=None if body.get("id") is None else _octets(body, "id", ID_BYTES),
+        at_utc_ms=at_utc_ms,
+    )
 
 
 def decode_result(plain: bytes) -> Result:

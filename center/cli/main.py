@@ -10,6 +10,7 @@ COMMANDS = {
     "keys": ("center.cli.keys", "make the keys of a center and its city's small authority"),
     "nodes": ("center.cli.nodes", "list the nodes, or add one"),
     "readings": ("center.cli.readings", "show readings"),
+    "notes": ("center.cli.notes", "show what people did at the boxes"),
     "backup": ("center.cli.backup", "write a copy of the store while the center runs"),
     "audit": ("center.cli.audit", "prove that nothing is lost, doubled or unverified"),
 }
