@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from agent.config.defaults import hours_of
 from agent.config.document import Node
 from agent.config.finding import Findings
 from agent.config.model import Alarm, Level
 from agent.config.section import HOST, NAME, Section, bad_name, quantity, wrong_kind
 from agent.config.suggest import choice, near
+from agent.rule import STATES
 from drivers.driver import Channel
 from drivers.quantity import QuantityError, example, parse
 from drivers.reading import Quality
@@ -15,7 +17,7 @@ Channels = Mapping[str, Mapping[str, Channel] | None]
 """Channels by sensor; None for a sensor whose section is so wrong that they cannot be known."""
 
 
-_STATES = ("clear", "unknown")  # every alarm has them besides its levels
+_STATE_AT = 0.5  # of a state there is no threshold
 
 
 def read_alarm(node: Node, channels: Channels, findings: Findings, *, complete: bool) -> Alarm | None:
@@ -31,11 +33,21 @@ def read_alarm(node: Node, channels: Channels, findings: Findings, *, complete: 
     section = Section("alarm.NAME", node, findings)
     sensor, channel = _watched(section, channels, findings, complete=complete)
     falling = section.flag("falling")
-    levels = _levels(section, channel, findings, falling=falling)
+    states = _states(section, channel, findings)
+    rise_within_s = _rise_within(section, channel, findings)
+    if not {"levels", "is"} & (section.nodes.keys() | section.meant):
+        cure = "add levels = ...: thresholds by name, from mild to severe; or is = ... where the channel is a state"
+        findings.error(node.file, node.key, f'[{node.path}] lacks "levels"', cure=cure)
+    if "is" in section.nodes:
+        levels = _state_level(section, findings)
+    else:
+        levels = _levels(section, channel, findings, falling=falling, any_value=rise_within_s is not None)
     hysteresis = _hysteresis(section, channel, findings)
     unknown_is = section.optional_text("unknown_is")
-    _check_unknown(section, unknown_is, findings)
+    _check_unknown(section, unknown_is, levels, findings)
     accept = _accept(section, findings)
+    mute_when = section.texts("mute_when") or ()
+    hours = hours_of(section.nodes["hours"], findings) if "hours" in section.nodes else None
     for_s, hold_off_s = section.seconds("for"), section.seconds("hold_off")
     unknown_after_s = section.optional_seconds("unknown_after")
     if findings.errors != before or channel is None:
@@ -47,12 +59,16 @@ def read_alarm(node: Node, channels: Channels, findings: Findings, *, complete: 
         unit=channel.unit,
         levels=levels,
         falling=falling,
+        states=states,
+        rise_within_s=rise_within_s,
         for_s=for_s,
         hysteresis=hysteresis,
         hold_off_s=hold_off_s,
         unknown_is=unknown_is,
         unknown_after_s=unknown_after_s,
         accept=accept,
+        mute_when=mute_when,
+        hours=hours,
     )
 
 
@@ -93,16 +109,6 @@ def _watched(section: Section, channels: Channels, findings: Findings, *, comple
             else f"watch one of its channels, such as {sensor}/{next(iter(known), '...')}",
         )
         return sensor, None
-    if channel.kind == "text":
-        findings.error(
-            node.file,
-            node.place,
-            f'"{watch}" is text: no level can be passed',
-            given=node.text,
-            allowed="a channel with numbers",
-            cure="watch a channel with numbers",
-        )
-        return sensor, None
     return sensor, channel
 
 
@@ -124,7 +130,95 @@ def _no_sensor(node: Node, sensor: str, channel: str, channels: Channels, findin
     )
 
 
-def _levels(section: Section, channel: Channel | None, findings: Findings, *, falling: bool) -> tuple[Level, ...]:
+def _states(section: Section, channel: Channel | None, findings: Findings) -> tuple[str | bool, ...]:
+    """Return what raises an alarm of states."""
+    node = section.nodes.get("is")
+    if node is None:
+        return ()
+    values = tuple(item.value for item in node.items() or (node,))
+    texts = tuple(value for value in values if isinstance(value, str) and value)
+    truths = tuple(value for value in values if isinstance(value, bool))
+    if len(texts) != len(values) and (len(truths), len(values)) != (1, 1):
+        allowed = 'texts such as ["down", "captive"], or one of true and false'
+        wrong_kind(node, allowed, 'write is = ["down"], or is = false', findings)
+    elif truths and channel and channel.kind == "text":
+        findings.error(
+            node.file,
+            node.place,
+            f'"{channel.name}" is text, never true or false',
+            given=node.text,
+            allowed="a list of texts",
+            cure='write is = ["..."] with the texts that are bad',
+        )
+    elif channel and channel.kind not in {"state", "text"}:
+        findings.error(
+            node.file,
+            node.place,
+            f'"{channel.name}" is a number, not a state',
+            given=node.text,
+            allowed="levels",
+            cure=f'write levels = {{ warning = "{example(channel.unit)}" }} instead',
+        )
+    for name in ("levels", "falling", "hysteresis", "rise_within"):
+        if (other := section.nodes.get(name)) is not None:
+            findings.error(
+                other.file,
+                other.key,
+                f'"{name}" means nothing beside "is"',
+                given=name,
+                allowed='"is" with "level", or "levels"',
+                cure="remove one of the two",
+            )
+    return texts or truths
+
+
+def _state_level(section: Section, findings: Findings) -> tuple[Level, ...]:
+    node = section.nodes.get("level")
+    name = "alarm" if node is None else section.name("level")
+    if node is not None and name in STATES:
+        _reserved(node, name, findings)
+    return (Level(name=name, threshold=_STATE_AT),)
+
+
+def _rise_within(section: Section, channel: Channel | None, findings: Findings) -> float | None:
+    node = section.nodes.get("rise_within")
+    if node is not None and channel and channel.kind != "counter":
+        findings.error(
+            node.file,
+            node.key,
+            f'"{channel.name}" is no counter',
+            given=node.name,
+            allowed="a channel that only counts up",
+            cure="remove this line, or watch a counter: `gardu driver show` and `gardu probe list` name their kind",
+        )
+    return section.optional_seconds("rise_within")
+
+
+def _reserved(node: Node, name: str, findings: Findings) -> None:
+    findings.error(
+        node.file,
+        node.place if node.name == "level" else node.key,
+        f'a level cannot be called "{name}"',
+        given=name,
+        allowed=f"any name but {choice(STATES)}",
+        cure="give the level another name; every alarm has this state by itself",
+    )
+
+
+def _levels(
+    section: Section, channel: Channel | None, findings: Findings, *, falling: bool, any_value: bool
+) -> tuple[Level, ...]:
+    if channel and channel.kind == "text":
+        at = section.nodes.get("levels", section.nodes["watch"])
+        findings.error(
+            at.file,
+            at.place,
+            f'"{channel.name}" is text: no level can be passed',
+            given=at.text,
+            allowed='is = ["..."], with the texts that are bad',
+            cure='write is = ["..."] and level = "warning" instead of levels',
+        )
+        return ()
     node = section.nodes.get("levels")
     if node is None:
         return ()
@@ -140,21 +234,14 @@ def _levels(section: Section, channel: Channel | None, findings: Findings, *, fa
         if not NAME.fullmatch(name):
             bad_name(level, name, level.key, findings)
             continue
-        if name in _STATES:
-            findings.error(
-                level.file,
-                level.key,
-                f'a level cannot be called "{name}"',
-                given=name,
-                allowed=f"any name but {choice(_STATES)}",
-                cure="give the level another name; every alarm has this state by itself",
-            )
+        if name in STATES:
+            _reserved(level, name, findings)
             continue
         threshold = quantity(level, unit, f'a quantity such as "{sample}"', findings)
         if threshold is not None:
             levels.append(Level(name=name, threshold=float(threshold)))
             places.append(level)
-            if channel:
+            if channel and not any_value:
                 _warn_unreachable(level, float(threshold), channel, findings)
     for mild, severe, at, after in zip(levels, levels[1:], places[1:], places, strict=False):
         if (severe.threshold >= mild.threshold) if falling else (severe.threshold <= mild.threshold):
@@ -214,18 +301,19 @@ def _hysteresis(section: Section, channel: Channel | None, findings: Findings) -
     return float(value or 0)
 
 
-def _check_unknown(section: Section, unknown_is: str | None, findings: Findings) -> None:
-    levels = section.nodes.get("levels")
+def _check_unknown(section: Section, unknown_is: str | None, levels: tuple[Level, ...], findings: Findings) -> None:
+    written = section.nodes.get("levels")
+    names = [*written.table()] if written else [level.name for level in levels]
     node = section.nodes.get("unknown_is")
-    if unknown_is is None or node is None or levels is None or unknown_is in levels.table():
+    if unknown_is is None or node is None or not names or unknown_is in names:
         return
-    guesses = near(unknown_is, levels.table())
+    guesses = near(unknown_is, names)
     findings.error(
         node.file,
         node.place,
         "unknown_is names no level",
         given=node.text,
-        allowed=choice(levels.table()),
+        allowed=choice(names),
         cure=f"did you mean {choice(guesses)}?" if guesses else "write the name of one of the levels",
     )
 
