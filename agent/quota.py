@@ -1,9 +1,13 @@
 """What a month's traffic may cost, with a reserve that is kept for alarms. Pure."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 Allowed = Literal["all", "alarms", "nothing"]
+
+_PACE_AFTER_DAYS = 3  # before, one busy evening would speak for the whole month
+_DECEMBER = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +21,26 @@ class Used:
 
     month: str = ""
     used_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """What an interface has carried in one life of its counters.
+
+    Attributes:
+        life: Names that life: the boot and the interface's number. With another one the counters began at 0.
+        size_bytes: Both ways, since that life began.
+    """
+
+    life: str
+    size_bytes: int
+
+    def since(self, before: "Total | None") -> int:
+        """Return the bytes since an earlier look; nothing at the first one, whose past belongs to an unknown month."""
+        if before is None:
+            return 0
+        is_reset = self.life != before.life or self.size_bytes < before.size_bytes
+        return self.size_bytes if is_reset else self.size_bytes - before.size_bytes
 
 
 class Quota:
@@ -45,3 +69,27 @@ class Quota:
         if self.used.used_bytes < self._routine_bytes:
             return "all"
         return "alarms" if self.used.used_bytes < self._month_bytes else "nothing"
+
+    @property
+    def share(self) -> float:
+        """Part of the month's quota that is used; above 1 when more is."""
+        return self.used.used_bytes / self._month_bytes
+
+    def pace(self, utc_ms: int | None) -> float | None:
+        """Return the part that the month will have used at its end if it goes on so.
+
+        None while the time is not believed, and in the first days, which say little about a month.
+        """
+        if utc_ms is None:
+            return None
+        now = datetime.fromtimestamp(utc_ms / 1000, UTC)
+        begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        over = begin.month == _DECEMBER
+        end = begin.replace(year=begin.year + over, month=1 if over else begin.month + 1)
+        passed = now - begin
+        return self.share * ((end - begin) / passed) if passed.days >= _PACE_AFTER_DAYS else None
+
+
+def month_of(utc_ms: int | None) -> str:
+    """Return the month of a moment; empty where it is not known."""
+    return "" if utc_ms is None else datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m")

@@ -1,6 +1,7 @@
 """Reads the sections of the link, the log and the sealing, and what must hold between their keys."""
 
 import re
+from datetime import date, datetime
 
 from agent.config.document import Node
 from agent.config.finding import Findings
@@ -17,6 +18,7 @@ _PORTS = {"mqtts": 8883, "mqtt": 1883}
 _HIGHEST_PORT = 65_535
 _LOOPBACK = re.compile(r"localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1")
 _ALLOWED_URL = "mqtts://host:8883, or mqtt://127.0.0.1:1883"
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,14}")  # IFNAMSIZ is 16 with its zero; no path
 _FEWEST_SEGMENTS = 2  # one that is written and one that may be removed
 
 
@@ -44,12 +46,65 @@ def read_center(node: Node | None, findings: Findings) -> Center:
         keepalive_s=section.seconds("keepalive"),
         quota_bytes=section.optional_size("monthly_quota"),
         quota_reserve=section.share("quota_reserve"),
+        quota_counts=_interface(section, findings),
+        sim_expires=_day(section, findings),
     )
     resend = ("resend_after", center.resend_after_s), ("resend_at_most", center.resend_at_most_s)
     backoff = ("backoff_base", center.backoff_base_s), ("backoff_cap", center.backoff_cap_s)
     for low, high in (resend, backoff):
         _not_above(section, low, high, findings)
     return center
+
+
+def _interface(section: Section, findings: Findings) -> str | None:
+    name = section.optional_text("quota_counts")
+    node = section.nodes.get("quota_counts")
+    if name is None or node is None:
+        return None
+    if not _INTERFACE.fullmatch(name):
+        findings.error(
+            node.file,
+            node.place,
+            "this is no network interface",
+            given=node.text,
+            allowed="its name as `ip link` shows it, such as wwan0",
+            cure="write the name of the interface that the SIM pays for",
+        )
+        return None
+    if "monthly_quota" not in section.nodes:
+        findings.warning(
+            node.file,
+            node.key,
+            "nothing is counted: there is no quota",
+            given=f"quota_counts = {node.text}",
+            allowed="beside monthly_quota",
+            cure='add monthly_quota = "5 GB", or remove this line',
+        )
+    return name
+
+
+def _day(section: Section, findings: Findings) -> str | None:
+    """Return a day in its usual form; TOML's own date passes as well as text."""
+    node = section.nodes.get("sim_expires")
+    if node is None:
+        return None
+    found = node.value
+    if isinstance(found, str):
+        try:
+            found = date.fromisoformat(found)
+        except ValueError:
+            found = node.text
+    if isinstance(found, date) and not isinstance(found, datetime):
+        return found.isoformat()
+    findings.error(
+        node.file,
+        node.place,
+        "this is no day",
+        given=node.text,
+        allowed="year-month-day",
+        cure='write the last day of the SIM like sim_expires = "2027-01-31"',
+    )
+    return None
 
 
 def read_spool(node: Node | None, findings: Findings) -> Spool:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.meter import Meter
+from agent.quota import Total
 
 NOVEMBER_MS = 1_795_000_000_000
 DECEMBER_MS = NOVEMBER_MS + 20 * 86_400_000
@@ -85,3 +86,85 @@ def test_the_card_is_written_rarely_and_only_for_what_is_worth_it(tmp_path: Path
     one.see(10_000)
     assert not one.due(799)
     assert one.due(800)
+
+
+class Interface:
+    """An interface whose counters a test sets."""
+
+    def __init__(self) -> None:
+        self.total: Total | None = Total(life="boot1-3", size_bytes=5_000)
+
+    def __call__(self) -> Total | None:
+        return self.total
+
+    def carries(self, size_bytes: int, *, life: str = "boot1-3") -> None:
+        self.total = Total(life=life, size_bytes=size_bytes)
+
+
+def counting(folder: Path, interface: Interface) -> Meter:
+    return Meter(folder / "quota", QUOTA, 0.1, lambda: NOVEMBER_MS, interface=interface)
+
+
+def test_where_an_interface_is_counted_connections_cost_nothing_more(tmp_path: Path) -> None:
+    one = counting(tmp_path, wwan := Interface())
+    one.look()
+    one.begin()
+    assert one.see(400_000) == "all"
+    wwan.carries(505_000)
+    one.look()
+    one.see(450_000)
+    assert one.used.used_bytes == 500_000
+
+
+def test_counters_that_begin_anew_lose_nothing(tmp_path: Path) -> None:
+    one = counting(tmp_path, wwan := Interface())
+    for size_bytes, life in ((5_000, "boot1-3"), (6_000, "boot1-3"), (200, "boot1-3"), (9_000, "boot1-7")):
+        wwan.carries(size_bytes, life=life)
+        one.look()
+    assert one.used.used_bytes == 1_000 + 200 + 9_000
+
+
+def test_an_interface_that_goes_and_comes_back_the_same_counts_once(tmp_path: Path) -> None:
+    one = counting(tmp_path, wwan := Interface())
+    one.look()
+    wwan.total = None
+    assert one.look() == "all"
+    wwan.carries(6_000)
+    one.look()
+    assert one.used.used_bytes == 1_000
+
+
+def test_a_restart_of_the_agent_counts_what_went_by_meanwhile(tmp_path: Path) -> None:
+    one = counting(tmp_path, wwan := Interface())
+    one.look()
+    wwan.carries(105_000)
+    one.look()
+    one.save()
+    wwan.carries(125_000)
+    again = counting(tmp_path, wwan)
+    again.look()
+    assert again.used.used_bytes == 120_000
+
+
+def test_a_reboot_counts_from_the_boot_on(tmp_path: Path) -> None:
+    one = counting(tmp_path, wwan := Interface())
+    one.look()
+    wwan.carries(105_000)
+    one.look()
+    one.save()
+    wwan.carries(200_000, life="boot2-3")
+    again = counting(tmp_path, wwan)
+    again.look()
+    assert again.used.used_bytes == 300_000
+
+
+def test_another_life_of_the_counters_is_worth_saving_once(tmp_path: Path) -> None:
+    one = counting(tmp_path, wwan := Interface())
+    one.see()
+    one.save()
+    one.look()
+    assert one.due(300)
+    one.save()
+    wwan.carries(5_100)
+    one.look()
+    assert not one.due(10_000)

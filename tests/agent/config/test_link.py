@@ -127,3 +127,35 @@ def test_a_quota_stands_as_a_size_and_a_share(check_alone: Check, text: str, quo
 def test_a_reserve_that_leaves_nothing_is_told(check_alone: Check) -> None:
     (problem,) = check_alone(f'{TOP}url = "mqtts://center"\nquota_reserve = "95 %"\n').problems
     assert (problem.what, problem.allowed) == ('"quota_reserve" is out of range', "a share from 0 % to 90 %")
+
+
+@pytest.mark.parametrize("day", ["2027-01-31", '"2027-01-31"'])
+def test_the_last_day_of_a_sim_may_stand_with_or_without_quotes(check_alone: Check, day: str) -> None:
+    config = check_alone(f'{TOP}url = "mqtts://center"\nsim_expires = {day}\n').config
+    assert config is not None
+    assert config.center.sim_expires == "2027-01-31"
+
+
+@pytest.mark.parametrize("day", ['"31.01.2027"', "2027-01-31T00:00:00Z", "20270131", '"soon"', '"2027-02-30"', "true"])
+def test_what_is_no_day_is_told_with_one_that_is(check_alone: Check, day: str) -> None:
+    (problem,) = check_alone(f'{TOP}url = "mqtts://center"\nsim_expires = {day}\n').problems
+    assert (problem.line, problem.cure) == (5, 'write the last day of the SIM like sim_expires = "2027-01-31"')
+
+
+def test_an_interface_may_be_what_the_quota_counts(check_alone: Check) -> None:
+    parsed = check_alone(f'{TOP}url = "mqtts://center"\nmonthly_quota = "5 GB"\nquota_counts = "wwan0"\n')
+    assert parsed.problems == ()
+    assert parsed.config is not None
+    assert parsed.config.center.quota_counts == "wwan0"
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a/b", "far-too-long-a-name", "."])
+def test_what_cannot_be_an_interface_is_told(check_alone: Check, name: str) -> None:
+    text = f'{TOP}url = "mqtts://center"\nmonthly_quota = "5 GB"\nquota_counts = "{name}"\n'
+    (problem,) = check_alone(text).problems
+    assert problem.what == "this is no network interface"
+
+
+def test_counting_without_a_quota_is_told(check_alone: Check) -> None:
+    (problem,) = check_alone(f'{TOP}url = "mqtts://center"\nquota_counts = "wwan0"\n').problems
+    assert (problem.severity, problem.what) == ("warning", "nothing is counted: there is no quota")
