@@ -107,3 +107,35 @@ def test_every_udev_rule_names_one_chip_and_only_silences_modemmanager() -> None
     form = r'ATTRS{idVendor}=="[0-9a-f]{4}", ATTRS{idProduct}=="[0-9a-f|]+", ENV{ID_MM_PORT_IGNORE}="1"'
     assert rules
     assert [rule for rule in rules if not re.fullmatch(form, rule)] == []
+
+
+def test_the_agent_may_power_the_box_off_and_nothing_else() -> None:
+    text = (SYSTEMD / "gardu.polkit.rules").read_text(encoding="utf-8")
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("//"))
+    login = "org.freedesktop.login1."
+    assert re.findall(r'action\.id === "([^"]+)"', code) == [f"{login}power-off", f"{login}power-off-multiple-sessions"]
+    assert re.findall(r'subject\.\w+ === "(\w+)"', code) == ["gardu"]
+    assert code.count("polkit.Result.YES") == 1
+
+
+def test_the_agent_may_ask_dnsmasqs_counters_and_nothing_else() -> None:
+    text = (SYSTEMD / "gardu.dbus.conf").read_text(encoding="utf-8")
+    rules = re.findall(r"<(allow|deny) ([^>]*)/>", text)
+    assert re.findall(r'<policy (\w+)="([^"]*)">', text) == [("user", "gardu")]
+    assert {kind for kind, _ in rules} == {"allow"}
+    assert [re.findall(r'send_member="(\w+)"', rule) for _, rule in rules] == [["GetMetrics"], ["GetServerMetrics"]]
+
+
+def test_only_a_kiosk_may_open_gpio_lines_and_input_devices() -> None:
+    assert ("DeviceAllow", "/dev/vcio rw") in directives()
+    assert not [value for key, value in directives() if key == "DeviceAllow" and re.search("gpio|input", value)]
+    kiosk = (SYSTEMD / "gardu.kiosk.conf").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^DeviceAllow=(.*)$", kiosk) == ["char-gpiochip rw", "char-input r"]
+
+
+def test_every_group_that_a_unit_names_is_made_where_the_system_has_none() -> None:
+    users = (SYSTEMD / "gardu.sysusers.conf").read_text(encoding="utf-8")
+    made = set(re.findall(r"(?m)^(?:m gardu|g) (\w+)", users))
+    named = re.findall(r"(?m)^SupplementaryGroups=(.*)$", (SYSTEMD / "gardu.kiosk.conf").read_text(encoding="utf-8"))
+    assert named
+    assert set(" ".join(named).split()) <= made
