@@ -1,7 +1,6 @@
 """What the probe `host` delivers, and the names of its channels. Pure.
 
-The fast ones come with each look, the slow ones about once a minute: what changes slowly need not cross the wire
-six times a minute.
+The fast ones come with each look, the slow ones about once a minute.
 """
 
 import re
@@ -15,14 +14,14 @@ _LONGEST_DISK = 32 - len("disk-") - len("-used")
 _LONGEST_INTERFACE = 32 - len("-rx-packets")
 
 FAST = (
-    Channel(name="cpu", unit="%", low=0, high=100, doc="processor busy since the look before, all cores"),
+    Channel(name="cpu", unit="%", low=0, high=100, change=10.0, doc="processor busy since the look before, all cores"),
     Channel(name="load1", unit="1", low=0, doc="runnable tasks, mean of 1 minute"),
     Channel(name="mem-used", unit="B", low=0, doc="memory in use: total less available"),
     Channel(name="mem-available", unit="B", low=0, doc="memory that programs can still get"),
     Channel(name="temp", unit="Cel", low=-40, high=110, doc="temperature of the processor"),
     Channel(name="clock-synced", unit="1", kind="state", doc="true when a time service keeps the clock"),
     Channel(name="clock-offset", unit="s", doc="correction the clock still has to make; only while it is synchronised"),
-    Channel(name="own-rss", unit="B", low=0, doc="memory of the agent itself"),
+    Channel(name="own-rss", unit="B", low=0, change=float(1 << 20), doc="memory of the agent itself"),
     Channel(name="own-cpu", unit="s", low=0, kind="counter", doc="processor time of the agent itself"),
 )
 SLOW = (
@@ -33,6 +32,7 @@ SLOW = (
         name="clock-error",
         unit="s",
         low=0,
+        change=0.5,
         doc="the most by which the clock may be wrong; only while it is synchronised",
     ),
     Channel(name="uptime", unit="s", low=0, kind="counter", doc="time since the node started"),

@@ -149,11 +149,12 @@ class _Look:
 
 def physical_interfaces(sys_root: Path = Path("/sys")) -> tuple[str, ...]:
     """Return the interfaces with hardware behind them; where there are none (a container), all but loopback."""
+    folder = f"{sys_root}/class/net"
     try:
-        names = sorted(entry.name for entry in (sys_root / "class/net").iterdir() if entry.is_dir())
+        names = sorted(name for name in os.listdir(folder) if os.path.isdir(f"{folder}/{name}"))
     except OSError:
         return ()
-    physical = tuple(name for name in names if (sys_root / "class/net" / name / "device").exists())
+    physical = tuple(name for name in names if os.path.exists(f"{folder}/{name}/device"))
     return physical or tuple(name for name in names if name != "lo")
 
 

@@ -30,9 +30,19 @@ def _libc() -> ctypes.CDLL:
 
 def clock_state() -> Clock | None:
     """Ask the kernel how it keeps the wall clock; None when it does not say."""
+    said = _ask()
+    return said and parse.clock(said[0], status=said[1], offset=said[2], max_error_us=said[3])
+
+
+def clock_words() -> bytes:
+    """Ask the kernel and return ``state status offset maxerror``; empty when it does not say."""
+    return b"%d %d %d %d" % said if (said := _ask()) else b""
+
+
+def _ask() -> tuple[int, int, int, int] | None:
     timex = _Timex()
     try:
         state = int(_libc().adjtimex(ctypes.byref(timex)))
     except AttributeError:  # a C library without it
         return None
-    return parse.clock(state, status=timex.status, offset=timex.offset, max_error_us=timex.maxerror)
+    return state, timex.status, timex.offset, timex.maxerror
