@@ -1,35 +1,47 @@
 """The daemon: makes every part from the configuration, runs their tasks in one group, ends them in order."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
 import signal
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent import clock, identity, settings
-from agent.alarms import Alarms
 from agent.belief import LAST_UTC_MS
+from agent.by_exception import ByException
 from agent.clock_files import ClockFiles
 from agent.config import model
 from agent.config.load import Parsed
 from agent.config.sensors import Fitted
+from agent.last_orders import LastOrders
+from agent.note_drop import FOLDER as NOTES
+from agent.note_drop import NoteDrop
+from agent.notes_socket import FILE as NOTES_FILE
+from agent.notes_socket import Notes
+from agent.own_alarms import OwnAlarms
+from agent.own_probes import OwnProbes
 from agent.pipeline import Pipeline, Watched
 from agent.poll import own_port
+from agent.privacy import Veil
 from agent.quality import Judge
 from agent.readings_socket import FILE, ReadingsSocket
 from agent.restarts import Restarts
 from agent.sdnotify import Notifier, Pulse
 from agent.seal import Sealer
+from agent.sensor_book import FILE as BOOK
+from agent.sensor_book import SensorBook, keep
 from agent.session import Who
 from agent.spool.disk import Disk
 from agent.spool.intake import Intake
 from agent.spool.keeper import Keeper, Receipt
 from agent.spool.spool import Facts
 from agent.spool.writer import Writer
+from agent.sync_probe import SyncProbe
 from agent.timekeeper import Timekeeper
 from agent.uplink import Uplink
 from agent.version import VERSION
@@ -38,11 +50,9 @@ from drivers.backoff import Backoff
 from drivers.bus import Bus
 from drivers.io.rtc import since_epoch_s
 from drivers.io.serial_port import SerialPort
+from drivers.proof import Gate, Proofs
 
 log = logging.getLogger(__name__)
-
-HOST = "host"
-"""Sensor name of the node itself."""
 
 _PORT_BASE_S = 1.0
 _PORT_CAP_S = 30.0
@@ -68,11 +78,18 @@ class _Parts:
     fitted: tuple[Fitted, ...]
     pulse: Pulse
     judge: Judge
+    proofs: Proofs
     pipeline: Pipeline
     intake: Intake
     uplink: Uplink
     socket: ReadingsSocket
+    notes: Notes
     timekeeper: Timekeeper
+    book: SensorBook
+    writer: Writer
+    probes: OwnProbes
+    alarms: OwnAlarms
+    orders: LastOrders | None
 
 
 async def run(parsed: Parsed, notifier: Notifier) -> None:
@@ -108,19 +125,19 @@ async def run(parsed: Parsed, notifier: Notifier) -> None:
         version=VERSION,
         center=keys.center,
     )
-    parts = _connect(config, parsed.fitted, who, writer, wall=wall, files=files, tls=tls, restarts=restarts)
+    parts = _connect(config, parsed, who, writer, wall=wall, files=files, tls=tls, restarts=restarts)
     log.info("run %s begins: node=%s/%s version=%s", who.run.hex(), config.city, config.node, VERSION)
     try:
         await _tasks(parts, notifier)
     finally:
         notifier.tell(STOPPING="1")
-        await _close(parts.intake, writer)
+        await _close(parts)
         log.info("run %s ended", who.run.hex())
 
 
 def _connect(
     config: model.Config,
-    fitted: tuple[Fitted, ...],
+    parsed: Parsed,
     who: Who,
     writer: Writer,
     *,
@@ -138,6 +155,7 @@ def _connect(
         uplink.stored(receipt)
 
     intake = Intake(writer, plan=settings.plan(config), moment=wall.moment, stored=stored)
+    meter = settings.meter(config, wall.utc_ms, wall.boot)
     uplink = Uplink(
         who,
         settings.broker(config.center, tls),
@@ -146,41 +164,90 @@ def _connect(
         backoff=lambda spread: settings.backoff(config.center, spread=spread),
         random=os.urandom,
         moment=intake.now,
-        meter=settings.meter(config, wall.utc_ms),
+        meter=meter,
         online=lambda up: intake.set_online(online=up),
         center_says=wall.center_says,
     )
-    timekeeper = Timekeeper(
-        wall, files, intake, durably=lambda work: writer.call(lambda _: work()), rtc_s=since_epoch_s
-    )
+    timekeeper = Timekeeper(wall, files, intake, durably=_durably(writer), rtc_s=since_epoch_s)
     socket = ReadingsSocket()
-    judge = Judge({one.sensor.name: settings.rules(one) for one in fitted})
+    notes = Notes(NoteDrop(Path(config.spool.folder).parent / NOTES), writer, intake.note)
+    fitted, equipped = parsed.fitted, parsed.equipped
+    book = SensorBook(Path(config.spool.folder).parent / BOOK)
+    judge = Judge(
+        {one.sensor.name: settings.rules(one) for one in fitted} | settings.probe_rules(config, equipped), book
+    )
+    paces = settings.paces(fitted, equipped, config.host)
+    pulse = Pulse(asyncio.get_running_loop().time)
+    show = Veil(config.hotspot).show
+    alarms = OwnAlarms(
+        [settings.rule(alarm, paces, show) for alarm in (*config.alarms, *config.defaults)],
+        card=Path(config.spool.folder).parent,
+        run=Path(config.run_folder),
+        boot=wall.boot,
+        utc_ms=wall.utc_ms,
+    )
+    orders = None
+    if config.battery is not None:
+        bus = config.host.probes.bus
+        orders = LastOrders.of(
+            config.battery, intake, lambda: uplink.drained(_LAST_WORDS_S), bus=bus, boot_ns=clock.boot_ns
+        )
     pipeline = Pipeline(
         judge,
-        Alarms([settings.rule(alarm, fitted, config.host) for alarm in config.alarms]),
+        alarms.alarms,
         keep=intake.take,
-        publish=socket.publish,
+        publish=socket.publish if orders is None else orders.beside(socket.publish),
         boot_ns=clock.boot_ns,
         hears_time=wall.hears,
+        show=show,
+        kept=ByException(settings.keeps(config, fitted, equipped)),
+        alarms_told=alarms.told,
     )
     return _Parts(
         config=config,
         fitted=fitted,
-        pulse=Pulse(asyncio.get_running_loop().time),
+        pulse=pulse,
         judge=judge,
+        proofs=Proofs(book, [one.sensor.name for one in fitted]),
         pipeline=pipeline,
         intake=intake,
         uplink=uplink,
         socket=socket,
+        notes=notes,
         timekeeper=timekeeper,
+        book=book,
+        writer=writer,
+        probes=OwnProbes(
+            config,
+            equipped,
+            pipeline,
+            pulse=pulse,
+            utc_ms=wall.utc_ms,
+            meter=meter,
+            durably=_durably(writer),
+            sync=SyncProbe(uplink.sync.backlog, uplink.answered_s),
+        ),
+        alarms=alarms,
+        orders=orders,
     )
 
 
-async def _close(intake: Intake, writer: Writer) -> None:
+def _durably(writer: Writer) -> Callable[[Callable[[], None]], Awaitable[None]]:
+    """Return what runs work that may block on the card in the writer's thread."""
+    return lambda work: writer.call(lambda _: work())
+
+
+async def _close(parts: _Parts) -> None:
     """Write what waits, seal it and say that this run ended."""
+    intake, writer = parts.intake, parts.writer
     await intake.write(seal=False)
     moment = intake.now()
     await writer.call(lambda keeper: keeper.close(moment))
+    await parts.probes.save(is_end=True)
+    with contextlib.suppress(OSError):  # told before, and the next start asks every unit again
+        await writer.call(lambda _: parts.book.save())
+    with contextlib.suppress(OSError):  # then the next start tells it twice
+        await writer.call(lambda _: parts.alarms.save())
     await writer.stop()
 
 
@@ -195,17 +262,23 @@ async def _tasks(parts: _Parts, notifier: Notifier) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(parts.pipeline.run())
             group.create_task(parts.timekeeper.run(pulse.task("time", _LATE_S)))
+            group.create_task(_keep(parts))
+            group.create_task(parts.alarms.keep(_durably(parts.writer)))
+            if parts.orders is not None:
+                group.create_task(parts.orders.run())
             ports = _Ports(group, parts, settings.buses(parts.fitted))
-            host = group.create_task(_host(parts)) if config.host.enabled else None
+            probes = [group.create_task(work) for work in parts.probes.tasks()]
             group.create_task(parts.intake.run(pulse.task("spool", _LATE_S + config.spool.durable_within_s)))
             group.create_task(parts.uplink.run(pulse.task("uplink", _UPLINK_LATE_S), spread=_is_fresh_boot()))
             group.create_task(parts.socket.serve(Path(config.run_folder) / FILE))
+            group.create_task(parts.notes.serve(Path(config.run_folder) / NOTES_FILE))
+            group.create_task(parts.notes.collect())
             group.create_task(_watch(ports, pulse, notifier))
             notifier.tell(READY="1", STATUS=f"{len(parts.fitted)} sensors")
             await stop.wait()
             ports.end()
-            if host is not None:
-                host.cancel()
+            for probe in probes:
+                probe.cancel()
             await parts.intake.flush()
             await parts.uplink.drained(_LAST_WORDS_S)
             raise Stopped
@@ -249,14 +322,14 @@ class _Ports:
         first = sensors[0]
         if first.port is None or first.line is None:
             raise ValueError(f"{name} is no port")
+        bus = Bus([one.driver for one in sensors if one.driver is not None], first.line)
+        gate = Gate(
+            bus, [settings.unit(one) for one in sensors], self._parts.proofs, frames=lambda: bus.counters.frames
+        )
         return self._group.create_task(
             own_port(
                 SerialPort(first.port, first.line),
-                Watched(
-                    Bus([one.driver for one in sensors if one.driver is not None]),
-                    self._parts.judge,
-                    [one.sensor.name for one in sensors],
-                ),
+                Watched(gate, self._parts.judge, [one.sensor.name for one in sensors], self._parts.pipeline.port_is),
                 self._parts.pipeline,
                 boot_ns=clock.boot_ns,
                 retry=Backoff(base_s=_PORT_BASE_S, cap_s=_PORT_CAP_S, random=random.random),
@@ -265,17 +338,13 @@ class _Ports:
         )
 
 
-async def _host(parts: _Parts) -> None:
-    from agent.poll import own_probe  # noqa: PLC0415 - psutil is loaded only where the probe is wanted
-    from drivers.io.host import HostProbe  # noqa: PLC0415
-
-    host = parts.config.host
-    await own_probe(
-        HostProbe(HOST, disks=host.disks, interfaces=host.interfaces),
-        parts.pipeline,
-        every_s=host.every_s,
-        boot_ns=clock.boot_ns,
-        alive=parts.pulse.task(HOST, _LATE_S),
+async def _keep(parts: _Parts) -> None:
+    """Keep the book of sensors on the card."""
+    await keep(
+        parts.book,
+        _durably(parts.writer),
+        now_s=asyncio.get_running_loop().time,
+        wait=lambda: asyncio.sleep(_BEAT_S),
     )
 
 

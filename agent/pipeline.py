@@ -2,21 +2,27 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from agent.alarms import Alarms, Change, rows
-from agent.poll import PortBus
+from agent.alarm import Change, rows
+from agent.alarms import Alarms
+from agent.by_exception import ByException
 from agent.quality import Judge
 from agent.wire.batch import Stream
 from agent.wire.senml import TEXT_BYTES, Row
 from drivers.driver import Counters, Event, Identified, Problem, Rejected, TimeSeen
-from drivers.reading import Reading
+from drivers.proof import PortBus
+from drivers.reading import Quality, Reading
 
 log = logging.getLogger(__name__)
 
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
+_CHANGES = 10  # changes of one trouble told in ...
+_CHANGES_WITHIN_NS = 3600 * _NS_PER_S
+_SILENT = "the sensor is silent"
 
 
 class Pipeline:
@@ -29,6 +35,9 @@ class Pipeline:
         publish: Told of every reading, for whoever listens on this machine.
         hears_time: Told what time a unit says it is.
         boot_ns: CLOCK_BOOTTIME in ns.
+        show: Covers what must not leave the node, in rows and on the socket; alarms are given the reading itself.
+        kept: Decides which readings are worth a row of telemetry; without it all are.
+        alarms_told: Is given every change of an alarm.
 
     Attributes:
         noise: What could not be read, by sensor.
@@ -43,6 +52,9 @@ class Pipeline:
         publish: Callable[[Reading], None],
         boot_ns: Callable[[], int],
         hears_time: Callable[[TimeSeen], None] = lambda _: None,
+        show: Callable[[Reading], Reading] = lambda reading: reading,
+        kept: ByException | None = None,
+        alarms_told: Callable[[Sequence[Change]], None] = lambda _: None,
     ) -> None:
         self._judge = judge
         self._alarms = alarms
@@ -50,9 +62,14 @@ class Pipeline:
         self._publish = publish
         self._boot_ns = boot_ns
         self._hears_time = hears_time
+        self._show = show
+        self._kept = kept or ByException({})
+        self._alarms_told = alarms_told
         self._due_ns: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._troubles: dict[str, dict[str, _Trouble]] = {}
+        self._worn: set[str] = set()
         self.noise: dict[str, Counters] = {}
 
     async def run(self) -> None:
@@ -77,16 +94,35 @@ class Pipeline:
                 pass
 
     def _reading(self, reading: Reading) -> None:
-        self._publish(reading)
-        self._keep(row_of(reading), Stream.TELEMETRY)
+        if Quality.END_OF_LIFE in reading.quality and reading.sensor not in self._worn:
+            self._wears_out(reading.sensor)
+        shown = self._show(reading)
+        self._publish(shown)
         changes = self._alarms.take(reading)
+        if self._kept.keeps(shown, matters=bool(changes)):
+            self._keep(row_of(shown), Stream.TELEMETRY)
         if changes:
             self._tell(changes)
         self._schedule()
 
+    def _wears_out(self, sensor: str) -> None:
+        self._worn.add(sensor)
+        log.warning(
+            "sensor worn out: sensor=%s: it has worked as long as its data sheet promises; replace it, then run "
+            "gardu swap %s",
+            sensor,
+            sensor,
+        )
+
     def _problem(self, problem: Problem) -> None:
-        if problem.ok:
-            log.info("sensor answers again: sensor=%s", problem.sensor)
+        trouble = self._troubles.setdefault(problem.sensor, {}).setdefault(problem.code, _Trouble())
+        was_told = not trouble.flaps
+        trouble.change("" if problem.ok else f"{problem.code}: {problem.detail}".removesuffix(": "), self._boot_ns())
+        if trouble.flaps:
+            if was_told:
+                log.warning("sensor trouble comes and goes: sensor=%s code=%s", problem.sensor, problem.code)
+        elif problem.ok:
+            log.info("sensor answers again: sensor=%s code=%s", problem.sensor, problem.code)
         else:
             log.warning("sensor trouble: sensor=%s code=%s detail=%s", problem.sensor, problem.code, problem.detail)
 
@@ -96,14 +132,22 @@ class Pipeline:
             log.warning("bytes dropped: sensor=%s reason=%s bytes=%s", event.sensor, event.reason, event.raw.hex(" "))
         counters.reject(event)
 
+    def port_is(self, sensors: Sequence[str], is_open: bool, now_ns: int) -> None:  # noqa: FBT001 - a callback
+        """Take note that the port of sensors was opened or lost: silence at an open port may mean something."""
+        for sensor in sensors:
+            self._tell(self._alarms.port_is(sensor, now_ns, is_open=is_open))
+
     def _tell(self, changes: list[Change]) -> None:
+        if changes:
+            self._alarms_told(changes)
         for change in changes:
             log.warning(
                 "alarm: name=%s state=%s before=%s why=%s", change.alarm, change.state, change.before, change.why
             )
         for reading in rows(*changes):
-            self._publish(reading)
-            self._keep(row_of(reading), Stream.ALARM)
+            shown = self._show(reading)
+            self._publish(shown)
+            self._keep(row_of(shown), Stream.ALARM)
 
     # -- silence ----------------------------------------------------------------------------------------------------
 
@@ -118,10 +162,21 @@ class Pipeline:
         now_ns = self._boot_ns()
         changes = self._alarms.tick(now_ns)
         for sensor in self._judge.stale(now_ns):
-            log.warning("sensor silent: sensor=%s", sensor)
-            changes += self._alarms.source_lost(sensor, now_ns, "the sensor is silent")
+            why = self._why_silent(sensor)
+            self._kept.forget(sensor)
+            changes += self._alarms.source_lost(sensor, now_ns, why)
+            known = self._alarms.explained(sensor)
+            if known:
+                log.info("sensor silent: sensor=%s explained_by=%s", sensor, known)
+            else:
+                log.warning("sensor silent: sensor=%s why=%s", sensor, why)
         self._tell(changes)
         self._schedule()
+
+    def _why_silent(self, sensor: str) -> str:
+        """A unit that speaks and sees nothing is not silent: its open trouble says what is the matter."""
+        open_ones = [trouble.why for trouble in self._troubles.get(sensor, {}).values() if trouble.why]
+        return f"no reading: {'; '.join(open_ones)}" if open_ones else _SILENT
 
     def _schedule(self) -> None:
         """Wake at the next moment that silence means something; most readings change nothing about it."""
@@ -138,6 +193,25 @@ class Pipeline:
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
 
 
+class _Trouble:
+    """One trouble of one sensor.
+
+    Attributes:
+        why: What it is, for people; empty when it is over.
+        flaps: It changed so often lately that only this is worth telling.
+    """
+
+    def __init__(self) -> None:
+        self.why = ""
+        self.flaps = False
+        self._changes: deque[int] = deque(maxlen=_CHANGES)
+
+    def change(self, why: str, now_ns: int) -> None:
+        self.why = why
+        self.flaps = len(self._changes) == _CHANGES and now_ns - self._changes[0] < _CHANGES_WITHIN_NS
+        self._changes.append(now_ns)
+
+
 class Watched:
     """A port's bus whose starts and losses quality hears of: values after a power-on are doubted for a while.
 
@@ -145,10 +219,18 @@ class Watched:
         bus: Serves the port.
         judge: Hears of it.
         sensors: Who stands on the bus.
+        port_is: Told when the port is opened and lost.
     """
 
-    def __init__(self, bus: PortBus, judge: Judge, sensors: Sequence[str]) -> None:
+    def __init__(
+        self,
+        bus: PortBus,
+        judge: Judge,
+        sensors: Sequence[str],
+        port_is: Callable[[Sequence[str], bool, int], None] = lambda _sensors, _is_open, _now_ns: None,
+    ) -> None:
         self._bus = bus
+        self._port_is = port_is
         self._judge = judge
         self._sensors = tuple(sensors)
 
@@ -156,6 +238,7 @@ class Watched:
         """Begin, or begin again after the port was lost."""
         for sensor in self._sensors:
             self._judge.started(sensor, now_ns)
+        self._port_is(self._sensors, True, now_ns)
         return self._bus.start(now_ns)
 
     def receive(self, data: bytes, now_ns: int) -> list[Event]:
@@ -174,6 +257,7 @@ class Watched:
         """Forget half frames and what was asked."""
         for sensor in self._sensors:
             self._judge.lost(sensor, now_ns)
+        self._port_is(self._sensors, False, now_ns)
         return self._bus.lost(now_ns)
 
 

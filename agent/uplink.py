@@ -74,6 +74,7 @@ class Uplink:
         self._connect = connect
         self._session: Session | None = None
         self._acked = False
+        self._acked_at_s: float | None = None
         self.sync = Sync(who.run, timing)
         self._desk = Desk(
             writer=writer,
@@ -127,6 +128,10 @@ class Uplink:
                 retry = self._backoff(True)
             if not is_over:
                 await self._pause(retry.next_s(), alive)
+
+    def answered_s(self) -> float | None:
+        """Return the seconds since the center's last ack; None while there was none."""
+        return None if self._acked_at_s is None else self._now_s() - self._acked_at_s
 
     async def drained(self, within_s: float) -> None:
         """Wait until the center has all that is here, at most so long; not at all while it does not answer."""
@@ -185,6 +190,7 @@ class Uplink:
 
     def _take_ack(self, center_utc_ms: int) -> None:
         self._center_says(center_utc_ms)
+        self._acked_at_s = self._now_s()
         if not self._acked:
             self._acked = True
             self._online(True)

@@ -12,6 +12,7 @@ from agent.cli.config_files import STANDARD, VARIABLE, Unreadable, main_file, re
 if TYPE_CHECKING:
     from agent.config.load import Parsed
     from agent.config.sensors import Fitted
+    from drivers.registry import Registry
 
 _FINE, _PROBLEMS, _UNREADABLE = 0, 1, 2
 _EPILOG = f"""\
@@ -40,8 +41,9 @@ def run(args: argparse.Namespace) -> int:
         files = read_files(path)
     except Unreadable as error:
         return _refuse(error, as_json=args.json)
-    parsed = parse(files, registry())
-    summary = summarize(parsed)
+    drivers = registry()
+    parsed = parse(files, drivers)
+    summary = summarize(parsed, drivers)
     if args.json:
         print(json.dumps({"findings": [asdict(finding) for finding in parsed.problems], "summary": asdict(summary)}))
     else:
@@ -56,6 +58,7 @@ class SensorLine:
     Attributes:
         name: From its section.
         driver: As written.
+        origin: Where the driver is from; empty where it is shipped.
         port: Normal form; empty for a probe of the box itself.
         found: Whether something is plugged in there now; None where that cannot be seen.
         where: The device, or why there is none.
@@ -66,6 +69,7 @@ class SensorLine:
 
     name: str
     driver: str
+    origin: str
     port: str
     found: bool | None
     where: str
@@ -88,7 +92,8 @@ class Summary:
         center: URL of the center.
         sensors: Those that will run.
         alarms: What each watches, by name.
-        host_rows_per_s: What the probe of the box adds to the spool.
+        default_alarms: Number of those that come with the probes.
+        own_rows_per_s: What the box's own probes add to the spool.
         rows_per_s: All together.
         spool_days: Days without a link until the spool is full; None when nothing is read.
     """
@@ -102,22 +107,23 @@ class Summary:
     center: str = ""
     sensors: tuple[SensorLine, ...] = ()
     alarms: dict[str, str] | None = None
-    host_rows_per_s: float = 0.0
+    default_alarms: int = 0
+    own_rows_per_s: float = 0.0
     rows_per_s: float = 0.0
     spool_days: float | None = None
 
 
-def summarize(parsed: "Parsed") -> Summary:
+def summarize(parsed: "Parsed", drivers: "Registry") -> Summary:
     """Return what a configuration comes to; looks for the ports without opening them."""
-    from agent.config.capacity import days, host_rows_per_s, rows_per_s  # noqa: PLC0415
+    from agent.config.capacity import days, own_rows_per_s, rows_per_s  # noqa: PLC0415
 
     warnings = len(parsed.problems) - parsed.errors
     config = parsed.config
     if config is None:
         return Summary(errors=parsed.errors, warnings=warnings, usable=False)
     rates = [rows_per_s(one) for one in parsed.fitted]
-    host_rate = host_rows_per_s(config.host)
-    held_days = days(config.spool, [*rates, host_rate])
+    own_rate = own_rows_per_s(config.host, parsed.equipped, config.probes)
+    held_days = days(config.spool, [*rates, own_rate])
     return Summary(
         errors=parsed.errors,
         warnings=warnings,
@@ -126,19 +132,21 @@ def summarize(parsed: "Parsed") -> Summary:
         node=config.node,
         city=config.city,
         center=config.center.url,
-        sensors=tuple(_line(one, rate) for one, rate in zip(parsed.fitted, rates, strict=True)),
-        alarms={alarm.name: f"{alarm.sensor}/{alarm.channel}" for alarm in config.alarms},
-        host_rows_per_s=round(host_rate, 3),
-        rows_per_s=round(sum(rates) + host_rate, 3),
+        sensors=tuple(_line(one, rate, drivers) for one, rate in zip(parsed.fitted, rates, strict=True)),
+        alarms={alarm.name: f"{alarm.sensor}/{alarm.channel}".rstrip("/") for alarm in config.alarms},
+        default_alarms=len(config.defaults),
+        own_rows_per_s=round(own_rate, 3),
+        rows_per_s=round(sum(rates) + own_rate, 3),
         spool_days=None if held_days is None else round(held_days, 1),
     )
 
 
-def _line(one: "Fitted", rate: float) -> SensorLine:
+def _line(one: "Fitted", rate: float, drivers: "Registry") -> SensorLine:
     found, where = _look(one)
     return SensorLine(
         name=one.sensor.name,
         driver=one.sensor.driver,
+        origin=drivers.origin(one.info.name),
         port=one.sensor.port,
         found=found,
         where=where,
@@ -156,7 +164,7 @@ def _look(one: "Fitted") -> tuple[bool | None, str]:
     if one.port is None:
         return None, "part of this box"
     if one.port.kind == "tcp":
-        return None, "a serial server, not asked"
+        return None, f"a {'Modbus TCP' if one.port.mbap else 'serial'} server, not asked"
     try:
         return True, str(resolve(one.port))
     except PortLost as error:
@@ -173,9 +181,14 @@ def _told(path: Path, summary: Summary) -> list[str]:
         state = {True: "found: ", False: "missing: ", None: ""}[one.found]
         port = f"{one.port} " if one.port else ""
         rate = f"every {one.every_s:g} s, {one.rows_per_s:g} rows/s"
-        lines.append(f"  sensor {one.name}: {one.driver}, {port}({state}{one.where}), {rate}")
-    lines.append(f"  host: {summary.host_rows_per_s:g} rows/s" if summary.host_rows_per_s else "  host: switched off")
+        driver = f"{one.driver} of {one.origin}" if one.origin else one.driver
+        lines.append(f"  sensor {one.name}: {driver}, {port}({state}{one.where}), {rate}")
+    lines.append(
+        f"  this box: {summary.own_rows_per_s:g} rows/s" if summary.own_rows_per_s else "  this box: no probes"
+    )
     lines += [f"  alarm {name}: watches {watched}" for name, watched in (summary.alarms or {}).items()]
+    if summary.default_alarms:
+        lines.append(f"  and {_count(summary.default_alarms, 'alarm')} that come with its probes: docs/alarms.md")
     if summary.spool_days is None:
         lines.append("  spool: nothing is read, so there is nothing to hold")
     else:

@@ -151,7 +151,7 @@ class Sampler:
         port = SerialPort(name, line)
         self._ports |= {driver.sensor: port for driver in drivers}
         retry = Backoff(base_s=1.0, cap_s=4.0, random=random.random)
-        await own_port(port, Bus(drivers), self, boot_ns=boot_clock_ns, retry=retry, alive=_nobody_asks)
+        await own_port(port, Bus(drivers, line), self, boot_ns=boot_clock_ns, retry=retry, alive=_nobody_asks)
 
     async def _look(self) -> None:
         host = self._config.host

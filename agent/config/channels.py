@@ -1,6 +1,7 @@
 """Reads what is believable of the channels of one sensor at its place."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from agent.config.document import Node
 from agent.config.finding import Findings
@@ -10,9 +11,30 @@ from agent.config.suggest import choice, near
 from drivers.driver import Channel
 from drivers.quantity import QuantityError, amount, example
 
+_KEPT_EVERY_S = 900.0  # where the configuration names a change and no time
+
+SENSOR, PROBE = "sensor.NAME.channel.CHANNEL", "probe.NAME.channel.CHANNEL"
+
+
+def overridden(channel: Channel, said: ChannelOverride | None) -> Channel:
+    """Return a channel as it is at this place."""
+    if said is None:
+        return channel
+    every_s = said.at_least_every_s or channel.at_least_every_s
+    return replace(
+        channel,
+        low=channel.low if said.low is None else said.low,
+        high=channel.high if said.high is None else said.high,
+        max_step_per_s=channel.max_step_per_s if said.max_step_per_s is None else said.max_step_per_s,
+        stuck_after_s=channel.stuck_after_s if said.stuck_after_s is None else said.stuck_after_s,
+        zero=channel.zero if said.zero is None else said.zero,
+        change=channel.change if said.change is None else said.change,
+        at_least_every_s=_KEPT_EVERY_S if every_s is None and said.change is not None else every_s,
+    )
+
 
 def read_overrides(
-    entries: Mapping[str, Node], known: tuple[Channel, ...], findings: Findings
+    entries: Mapping[str, Node], known: tuple[Channel, ...], findings: Findings, *, title: str = SENSOR
 ) -> dict[str, ChannelOverride]:
     """Return the overrides by channel; a wrong one is noted.
 
@@ -20,13 +42,43 @@ def read_overrides(
         entries: The sections below ``[sensor.NAME.channel]``.
         known: The channels of the sensor; none where they cannot be known, which passes everything over.
         findings: Where problems go.
+        title: Which section of `schema.SECTIONS` they are.
     """
     if not known:
         return {}
-    return {name: _override(name, entry, known, findings) for name, entry in entries.items()}
+    return {name: _override(name, entry, known, findings, title) for name, entry in entries.items()}
 
 
-def _override(name: str, node: Node, known: tuple[Channel, ...], findings: Findings) -> ChannelOverride:
+def read_probes(
+    entries: Mapping[str, Node], probes: Mapping[str, Mapping[str, Channel]], findings: Findings
+) -> dict[str, dict[str, ChannelOverride]]:
+    """Return what is said of the box's own probes, by sensor and channel; a wrong part is noted.
+
+    Args:
+        entries: The sections below ``[probe]``.
+        probes: What the probes of this configuration give.
+        findings: Where problems go.
+    """
+    found = {}
+    for name, node in entries.items():
+        section = Section("probe.NAME", node, findings)
+        channels = probes.get(name)
+        if channels is None:
+            guesses = near(name, probes)
+            findings.error(
+                node.file,
+                node.key,
+                f'no probe of this box gives "{name}"',
+                given=name,
+                allowed=", ".join(probes),
+                cure=f"did you mean {choice(guesses)}?" if guesses else "`gardu probe list` shows what they give",
+            )
+            continue
+        found[name] = read_overrides(section.entries("channel"), tuple(channels.values()), findings, title=PROBE)
+    return found
+
+
+def _override(name: str, node: Node, known: tuple[Channel, ...], findings: Findings, title: str) -> ChannelOverride:
     channels = {channel.name: channel for channel in known}
     channel = channels.get(name)
     if channel is None:
@@ -40,7 +92,7 @@ def _override(name: str, node: Node, known: tuple[Channel, ...], findings: Findi
             cure=f"did you mean {choice(guesses)}?" if guesses else "take one of the allowed channels",
         )
         return ChannelOverride()
-    section = Section("sensor.NAME.channel.CHANNEL", node, findings)
+    section = Section(title, node, findings)
     low, high = _range(section, channel, findings)
     zero = section.optional_text("zero")
     return ChannelOverride(
@@ -49,6 +101,8 @@ def _override(name: str, node: Node, known: tuple[Channel, ...], findings: Findi
         max_step_per_s=_step(section, channel, findings),
         stuck_after_s=section.optional_seconds("stuck_after"),
         zero="suspect" if zero == "suspect" else "ok" if zero == "ok" else None,
+        change=_change(section, channel, findings),
+        at_least_every_s=section.optional_seconds("at_least_every"),
     )
 
 
@@ -105,6 +159,35 @@ def _step(section: Section, channel: Channel, findings: Findings) -> float | Non
             given=node.text,
             allowed=allowed,
             cure="write it above 0, or leave it out",
+        )
+        return None
+    return None if value is None else float(value)
+
+
+def _change(section: Section, channel: Channel, findings: Findings) -> float | None:
+    node = section.nodes.get("change")
+    if node is None:
+        return None
+    if channel.kind in {"state", "text"}:
+        findings.error(
+            node.file,
+            node.key,
+            f'"{channel.name}" is a state',
+            given=f"change = {node.text}",
+            allowed="at_least_every alone: another state is always kept",
+            cure="remove this line",
+        )
+        return None
+    allowed = f'a quantity from 0 up, such as "{example(channel.unit)}"; 0 keeps whatever differs'
+    value = quantity(node, channel.unit, allowed, findings, span=True)
+    if value is not None and value < 0:
+        findings.error(
+            node.file,
+            node.place,
+            "a change is 0 or more",
+            given=node.text,
+            allowed=allowed,
+            cure="write it without minus",
         )
         return None
     return None if value is None else float(value)

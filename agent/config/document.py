@@ -15,7 +15,7 @@ _Tree = _Plain | list["_Tree"] | dict[str, "_Tree"]
 SIZE_LIMIT_BYTES = 262_144
 """Longest file that is read: a configuration is a few KiB, anything longer is the wrong file."""
 
-_MANY = ("sensor", "alarm")  # tables whose entries may be spread over files
+_MANY = ("sensor", "probe", "alarm")  # tables whose entries may be spread over files
 _TOP = Place(line=1, column=1)
 
 

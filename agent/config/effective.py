@@ -10,7 +10,7 @@ _Json = str | int | float | bool | None | list["_Json"] | dict[str, "_Json"]
 _Value = str | int | float | bool | None | frozenset[str] | list["_Value"] | tuple["_Value", ...] | dict[str, "_Value"]
 _SECRET_WORDS = ("password", "passwd", "secret", "token", "apikey", "api_key", "psk", "pin")
 _HIDDEN = "***"
-_ABOUT_ITSELF = ("hash", "redacted")
+_ABOUT_ITSELF = ("hash", "redacted", "defaults")
 
 
 def stamp(config: Config) -> Config:
@@ -22,6 +22,7 @@ def stamp(config: Config) -> Config:
         config,
         sensors=tuple(sorted(config.sensors, key=lambda sensor: sensor.name)),
         alarms=tuple(sorted(config.alarms, key=lambda alarm: alarm.name)),
+        defaults=(),
     )
     fields: dict[str, _Value] = asdict(ordered)
     plain = _plain(fields)

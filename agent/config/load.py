@@ -3,18 +3,26 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.config.alarms import read_alarm
+from agent.config.alarm_set import Watched, read_alarms
+from agent.config.battery import read_battery
+from agent.config.channels import read_probes
 from agent.config.document import Document, Node, read
 from agent.config.effective import stamp
 from agent.config.finding import Finding, Findings
 from agent.config.link import folder, read_center, read_seal, read_spool
+from agent.config.link_channels import LINK, channels_of_link
+from agent.config.lookalikes import warn_lookalikes
 from agent.config.model import Config, Host
 from agent.config.places import Place
+from agent.config.probes import Equipped, channels_of, equip, read_settings
 from agent.config.section import HOST, Section
 from agent.config.sensors import Drivers, Fitted, read_sensor
 from agent.config.wiring import share_ports
 from drivers.driver import Channel
 from drivers.host.info import describe
+from drivers.host.settings import HostSettings
+from drivers.hotspot.settings import HotspotSettings
+from drivers.kiosk.settings import KioskSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +33,13 @@ class Parsed:
         config: None when anything outside the sensors and alarms is wrong; a wrong sensor or alarm is left out of it.
         problems: Errors and warnings, in the order of the files.
         fitted: The sensors of ``config``, each with its port and a driver made for it.
+        equipped: The probes of ``config``.
     """
 
     config: Config | None
     problems: tuple[Finding, ...]
     fitted: tuple[Fitted, ...] = ()
+    equipped: tuple[Equipped, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -53,14 +63,27 @@ def parse(files: Sequence[tuple[str, bytes]], registry: Drivers) -> Parsed:
     seal = read_seal(top.table("seal"), spool, findings)
     run_folder = folder(Section("run", top.table("run"), findings), findings)
     host = _host(top.table("host"), findings)
+    hotspot, kiosk = _hotspot(top.table("hotspot"), findings), _kiosk(top.table("kiosk"), findings)
     log_level = Section("log", top.table("log"), findings).text("level")
     usable = findings.errors == document.doubled  # what follows costs one sensor or alarm only
+    allowed = Section("drivers", top.table("drivers"), findings).texts("allow") or ()
+    equipped = equip((host.probes if host.enabled else None, hotspot, kiosk))
+    linked = channels_of_link(center)
+    probed = channels_of(equipped) | ({LINK: linked} if linked else {})
     sections = top.many("sensor")
-    known = [one for node in sections if (one := read_sensor(node, registry, findings))]
+    taken = probed.keys() - {HOST}
+    known = [one for node in sections if (one := read_sensor(node, registry, findings, allowed, taken=taken))]
     fitted = share_ports(known, findings)
+    warn_lookalikes(fitted, findings)
     channels = _channels(host, top.names("sensor"), known)
-    alarms = [read_alarm(node, channels, findings, complete=document.complete) for node in top.many("alarm")]
-    watchable = {HOST, *(one.sensor.name for one in fitted)}
+    channels |= {name: {**(channels.get(name) or {}), **each} for name, each in probed.items()}
+    own = {name: found for name in (HOST, *probed) if (found := channels.get(name))}
+    probes = read_probes({node.name: node for node in top.many("probe")}, own, findings)
+    usable_sensors = {HOST, *probed, *(one.sensor.name for one in fitted)}
+    watched = Watched(channels=channels, usable=usable_sensors, complete=document.complete)
+    boxes = {name: top.table(name) for name in ("host", "hotspot", "kiosk")}
+    alarms, defaults = read_alarms(top.many("alarm"), sections, boxes, watched, findings)
+    battery = read_battery(top.table("power"), channels, findings)
     problems = findings.in_order(tuple(name for name, _ in files))
     if not usable:
         return Parsed(config=None, problems=problems)
@@ -74,11 +97,17 @@ def parse(files: Sequence[tuple[str, bytes]], registry: Drivers) -> Parsed:
         seal=seal,
         run_folder=run_folder,
         host=host,
+        hotspot=hotspot,
+        kiosk=kiosk,
+        probes=probes,
         sensors=tuple(one.sensor for one in fitted),
-        alarms=tuple(alarm for alarm in alarms if alarm and alarm.sensor in watchable),
+        alarms=alarms,
+        defaults=defaults,
+        battery=battery,
         log_level=log_level,
+        allowed_drivers=allowed,
     )
-    return Parsed(config=stamp(config), problems=problems, fitted=tuple(fitted))
+    return Parsed(config=stamp(config), problems=problems, fitted=tuple(fitted), equipped=equipped)
 
 
 class _Top:
@@ -125,7 +154,16 @@ def _host(node: Node | None, findings: Findings) -> Host:
         every_s=section.seconds("every"),
         disks=section.texts("disks") or (),
         interfaces=section.texts("interfaces"),
+        probes=read_settings(section, HostSettings(), findings),
     )
+
+
+def _hotspot(node: Node | None, findings: Findings) -> HotspotSettings | None:
+    return read_settings(Section("hotspot", node, findings), HotspotSettings(), findings) if node else None
+
+
+def _kiosk(node: Node | None, findings: Findings) -> KioskSettings | None:
+    return read_settings(Section("kiosk", node, findings), KioskSettings(), findings) if node else None
 
 
 def _channels(host: Host, written: Iterable[str], known: Sequence[Fitted]) -> dict[str, Mapping[str, Channel] | None]:

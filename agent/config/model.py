@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.reserve import Limit
+from agent.rule import Hours
 from drivers.driver import Line, OptionValue
+from drivers.host.settings import HostSettings
+from drivers.hotspot.settings import HotspotSettings
+from drivers.kiosk.settings import KioskSettings
 from drivers.reading import Quality
 
 
@@ -30,6 +35,8 @@ class Center:
         keepalive_s: Longest silence on the link.
         quota_bytes: Most bytes a month, both ways; None means any.
         quota_reserve: Share of it that only alarms may use.
+        quota_counts: Interface all of whose bytes count against it; None counts the agent's own connections.
+        sim_expires: Last day of the SIM, as in ``2027-01-31``; None where nobody said.
     """
 
     url: str
@@ -49,6 +56,8 @@ class Center:
     keepalive_s: float
     quota_bytes: int | None
     quota_reserve: float
+    quota_counts: str | None = None
+    sim_expires: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +113,14 @@ class Host:
         every_s: Time between two readings.
         disks: Mount points.
         interfaces: Network interfaces; None means all physical ones.
+        probes: What its other probes ask.
     """
 
     enabled: bool
     every_s: float
     disks: tuple[str, ...]
     interfaces: tuple[str, ...] | None
+    probes: HostSettings = field(default_factory=HostSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +133,8 @@ class ChannelOverride:
         max_step_per_s: Fastest believable change per second, in the channel's unit.
         stuck_after_s: Identical values for this long are doubted.
         zero: Whether an exact 0 is doubted.
+        change: Difference, in the channel's unit, from the last value kept that makes a number worth keeping.
+        at_least_every_s: Longest time between two kept readings.
     """
 
     low: float | None = None
@@ -129,6 +142,8 @@ class ChannelOverride:
     max_step_per_s: float | None = None
     stuck_after_s: float | None = None
     zero: Literal["ok", "suspect"] | None = None
+    change: float | None = None
+    at_least_every_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +159,7 @@ class Sensor:
         options: The driver's own keys, as written.
         channels: What is believable, by channel.
         silent_means: What it means when the unit is silent.
+        silent_when: The alarm that explains its silence.
     """
 
     name: str
@@ -154,6 +170,7 @@ class Sensor:
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     channels: Mapping[str, ChannelOverride] = field(default_factory=dict)
     silent_means: str | None = None
+    silent_when: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,16 +193,23 @@ class Alarm:
     Attributes:
         name: From its section.
         sensor: Watched sensor.
-        channel: Watched channel of it.
+        channel: Watched channel of it; empty where ``silence_of`` says what is watched.
         unit: The channel's unit, which is that of the thresholds.
         levels: From mild to severe.
         falling: The alarm rises when the value falls.
+        states: What raises it where the channel is a state or a text; then there is one level.
+        rise_within_s: How much a counter rose within this time is compared; None where values are.
+        silence_of: Sensors whose common silence it is about.
         for_s: A level must be passed for this long.
         hysteresis: How far the value must come back, in the channel's unit.
         hold_off_s: No alarm in this time after a start.
         unknown_is: Level that counts while the value is not known.
         unknown_after_s: Silence after which it is not known; None leaves it to the rule.
         accept: Flags with which a reading still counts.
+        mute_when: Alarms that explain this one.
+        hours: Part of the day in which it is awake; None means always.
+        is_default: It came with a section; then what was never reported is not missed.
+        may_lack: There is a value only sometimes; it is not missed while the alarm is clear.
     """
 
     name: str
@@ -194,12 +218,19 @@ class Alarm:
     unit: str
     levels: tuple[Level, ...]
     falling: bool = False
+    states: tuple[str | bool, ...] = ()
+    rise_within_s: float | None = None
+    silence_of: tuple[str, ...] = ()
     for_s: float = 10.0
     hysteresis: float = 0.0
     hold_off_s: float = 0.0
     unknown_is: str | None = None
     unknown_after_s: float | None = None
     accept: frozenset[Quality] = frozenset()
+    mute_when: tuple[str, ...] = ()
+    hours: Hours | None = None
+    is_default: bool = False
+    may_lack: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,9 +247,16 @@ class Config:
         seal: When rows are sealed.
         run_folder: What lives as long as the machine is up.
         host: The probe of this box.
+        hotspot: What its probes ask; None where there is no hotspot.
+        kiosk: What its probes ask; None where there is no kiosk.
+        probes: What is believable and worth keeping of the box's own probes, by sensor and channel.
         sensors: In the order of the files.
-        alarms: In the order of the files.
+        alarms: In the order of the files, then what silences mean.
+        defaults: Alarms that came with the probes and that no alarm of the files replaces; part of the version, so
+            neither hash nor redacted text holds them.
+        battery: When the box is powered off; None means never.
         log_level: Least that is logged: debug, info, warning or error.
+        allowed_drivers: Drivers of third parties whose code may run here.
         hash: SHA-256 of the effective configuration, in hex; the same under other comments, order or units.
         redacted: The effective configuration as JSON text, without secrets.
     """
@@ -235,5 +273,11 @@ class Config:
     sensors: tuple[Sensor, ...]
     alarms: tuple[Alarm, ...]
     log_level: str
+    hotspot: HotspotSettings | None = None
+    kiosk: KioskSettings | None = None
+    probes: Mapping[str, Mapping[str, ChannelOverride]] = field(default_factory=dict)
+    battery: Limit | None = None
+    allowed_drivers: tuple[str, ...] = ()
+    defaults: tuple[Alarm, ...] = ()
     hash: str = ""
     redacted: str = ""

@@ -1,6 +1,6 @@
 """Reads the sensor sections: each is checked against its driver, and the driver is made once to prove it can be."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from agent.config.schema import SECTIONS
 from agent.config.section import HOST, Section
 from agent.config.suggest import choice, near
 from drivers.driver import Driver, DriverInfo, Line, OptionValue
-from drivers.errors import OptionError, ProfileError, UnknownDriver
+from drivers.errors import AddedError, OptionError, ProfileError, UnknownDriver
 from drivers.port import FORMS, Port, PortNameError, parse_port
 from drivers.serial.options import parse_line
 
@@ -26,6 +26,10 @@ class Drivers(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """Return all drivers and profiles, sorted."""
+        ...
+
+    def package_of(self, name: str) -> str:
+        """Return where the code of a third party's driver is from; empty where it is Gardu's own."""
         ...
 
     def info(self, name: str) -> DriverInfo:
@@ -63,9 +67,27 @@ class Fitted:
         return self.sensor.line or self.info.line
 
 
-def read_sensor(node: Node, drivers: Drivers, findings: Findings) -> Fitted | None:
-    """Read one sensor section; None when not even its driver is known."""
+def read_sensor(
+    node: Node, drivers: Drivers, findings: Findings, allowed: Sequence[str] = (), *, taken: Container[str] = ()
+) -> Fitted | None:
+    """Read one sensor section; None when not even its driver is known.
+
+    Args:
+        node: The section.
+        drivers: All there are.
+        findings: Where problems go.
+        allowed: Drivers of third parties whose code may run here; that of others is not even imported.
+        taken: Names that the box's own probes give their readings.
+    """
     before = findings.errors
+    if node.name in taken:
+        findings.error(
+            node.file,
+            node.key,
+            f'"{node.name}" is the name of probes of this box',
+            given=node.path,
+            cure="give the sensor another name",
+        )
     if node.name == HOST:
         findings.error(
             node.file,
@@ -74,13 +96,13 @@ def read_sensor(node: Node, drivers: Drivers, findings: Findings) -> Fitted | No
             given=node.path,
             cure="the box itself is [host]; give the sensor another name",
         )
-    info = _info(node.table().get("driver"), drivers, findings)
+    info = _info(node.table().get("driver"), drivers, findings, allowed)
     section = Section("sensor.NAME", node, findings, extra=_options_of(info, node))
     driver_name = section.text("driver")
     port = _port(section, node, info, findings)
     every_s = _every(section, info, findings)
     line = _line(section, findings)
-    silent_means = section.optional_text("silent_means")
+    silent_means, silent_when = section.optional_text("silent_means"), section.optional_text("silent_when")
     overrides = section.entries("channel")
     if info is None:
         return None
@@ -97,12 +119,24 @@ def read_sensor(node: Node, drivers: Drivers, findings: Findings) -> Fitted | No
         options=options,
         channels=read_overrides(overrides, info.channels, findings),
         silent_means=silent_means,
+        silent_when=silent_when,
     )
     return Fitted(node=node, sensor=sensor, port=port, info=info, driver=driver if findings.errors == before else None)
 
 
-def _info(node: Node | None, drivers: Drivers, findings: Findings) -> DriverInfo | None:
+def _info(node: Node | None, drivers: Drivers, findings: Findings, allowed: Sequence[str]) -> DriverInfo | None:
     if node is None or not isinstance(node.value, str):
+        return None
+    if node.value not in allowed and (package := drivers.package_of(node.value)):
+        names = ", ".join(f'"{name}"' for name in (*allowed, node.value))
+        findings.error(
+            node.file,
+            node.place,
+            f"this driver is code of {package}, which may not run here",
+            given=node.text,
+            allowed="drivers of Gardu, profiles, and what [drivers] allow names",
+            cure=f"if you trust its maker with this box and its keys: [drivers] allow = [{names}]",
+        )
         return None
     try:
         return drivers.info(node.value)
@@ -119,7 +153,13 @@ def _info(node: Node | None, drivers: Drivers, findings: Findings) -> DriverInfo
         )
     except ProfileError as error:
         _bad_profile(node, error, findings)
+    except AddedError as error:
+        _bad_addition(node, error, findings)
     return None
+
+
+def _bad_addition(node: Node, error: AddedError, findings: Findings) -> None:
+    findings.error(node.file, node.place, error.reason, given=node.text, cure=error.cure)
 
 
 def _bad_profile(node: Node, error: ProfileError, findings: Findings) -> None:
@@ -164,11 +204,22 @@ def _port(section: Section, owner: Node, info: DriverInfo | None, findings: Find
     except PortNameError as error:
         findings.error(node.file, node.place, error.what, given=node.text, allowed=FORMS, cure=error.cure)
         return None
+    if port.mbap and info is not None and info.family != "modbus":
+        findings.error(
+            node.file,
+            node.place,
+            f"{info.title} speaks no Modbus",
+            given=node.text,
+            allowed="modbus-tcp:// only for drivers that ask Modbus registers",
+            cure="write tcp://host:port for a server that passes the bytes of a serial line",
+        )
+        return None
     if port.warning:
+        tcp = port.kind == "tcp"
         findings.warning(
             node.file,
             node.place,
-            "this port may be another one after a restart",
+            "this server may speak Modbus TCP" if tcp else "this port may be another one after a restart",
             given=node.text,
             allowed=FORMS,
             cure=port.warning,
@@ -229,6 +280,8 @@ def _make(
         )
     except ProfileError as error:
         _bad_profile(named, error, findings)
+    except AddedError as error:
+        _bad_addition(named, error, findings)
     return None
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from agent.demo.answers import heard, kept
 from agent.demo.board import Board
 from agent.demo.processes import Process
+from agent.demo.scenario import PROTOCOLS
 from agent.readings_socket import FILE
 
 _AGAIN_S = 0.03
+ALARMS = "alarm"
+"""Sensor under which the changes of alarms are told."""
 
 
 async def follow_node(board: Board, run_folder: Path) -> None:
@@ -28,7 +31,7 @@ async def follow_node(board: Board, run_folder: Path) -> None:
                         is_old = False
                         continue
                     board.hear(reading, loop.time())
-                    if not is_old:
+                    if not is_old and _is_counted(reading.path):
                         board.tally.tell()
             finally:
                 writer.transport.abort()
@@ -40,4 +43,11 @@ async def follow_center(board: Board, readings: Process) -> None:
     loop = asyncio.get_running_loop()
     async for line in readings.output:
         row = kept(line)
+        if not _is_counted(row.path):
+            continue
         board.tally.settle(row.path, row.run, row.boot_ms, alarm=row.alarm, now_s=loop.time())
+
+
+def _is_counted(path: str) -> bool:
+    """Return whether every reading of this path is sent; of its own health the node tells more than it sends."""
+    return path.partition("/")[0] in {ALARMS, *PROTOCOLS}

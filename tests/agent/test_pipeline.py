@@ -7,15 +7,34 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agent.alarms import Alarms, Rule
+from agent.alarms import Alarms
 from agent.pipeline import Pipeline, Watched
 from agent.quality import Judge, SensorRules
+from agent.rule import Rule
+from agent.wear import Hours
 from agent.wire.batch import Stream
 from agent.wire.senml import TEXT_BYTES, Row, pack
 from drivers.driver import Channel, Event, Identified, Problem, Rejected, Send, TimeSeen
 from drivers.reading import Quality, Reading
 
 SECOND = 1_000_000_000
+
+
+class Book:
+    """The book of one sensor."""
+
+    def __init__(self, hours: float) -> None:
+        self.kept = hours
+
+    def hours(self, sensor: str) -> float:
+        assert sensor == "air"
+        return self.kept
+
+    def add_hours(self, sensor: str, hours: float) -> None:
+        assert sensor == "air"
+        self.kept += hours
+
+
 RULE = Rule(name="debu", sensor="air", channel="pm2_5", unit="ug/m3", levels=(("high", 50.0),), for_s=0)
 
 
@@ -26,10 +45,17 @@ class Rig:
     times: list[TimeSeen] = field(default_factory=list)
     now_ns: int = 1000 * SECOND
     stale_after_s: float = 60.0
+    book: Hours | None = None
 
     def __post_init__(self) -> None:
         channels = {"pm2_5": Channel(name="pm2_5", unit="ug/m3", low=0, high=1000)}
-        self.judge = Judge({"air": SensorRules(channels=channels, stale_after_s=self.stale_after_s, integrity="crc16")})
+        rules = SensorRules(
+            channels=channels,
+            stale_after_s=self.stale_after_s,
+            integrity="crc16",
+            lifetime_h=1.0 if self.book else None,
+        )
+        self.judge = Judge({"air": rules}, self.book)
         self.pipeline = Pipeline(
             self.judge,
             Alarms([RULE]),
@@ -124,6 +150,74 @@ def test_a_silent_sensor_makes_its_alarm_unknown(caplog: pytest.LogCaptureFixtur
 
     in_loop(work)
     assert sum("sensor silent: sensor=air" in record.message for record in caplog.records) == 1
+
+
+def silent(rig: Rig) -> Row:
+    """Let the sensor of a rig fall silent; return the last row of its alarm."""
+    rig.judge.started("air", rig.now_ns)
+    rig.now_ns += round(rig.stale_after_s) * SECOND
+    rig.pipeline._tick()
+    return rig.rows(Stream.ALARM)[-1]
+
+
+def test_a_unit_that_speaks_and_sees_nothing_is_not_called_silent(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        rig = Rig()
+        rig.pipeline.take(Problem(sensor="air", code="no_target", detail="nothing in reach"))
+        rig.pipeline.take(Problem(sensor="air", code="ignores-55", detail=""))
+        rig.pipeline.take(Problem(sensor="air", code="old", detail="over"))
+        rig.pipeline.take(Problem(sensor="air", code="old", ok=True))
+        rig.pipeline.take(Problem(sensor="other", code="no_fix", detail="elsewhere"))
+        assert silent(rig).value == "unknown"
+
+    in_loop(work)
+    why = "no reading: no_target: nothing in reach; ignores-55"
+    assert f"sensor silent: sensor=air why={why}" in [record.message for record in caplog.records]
+    assert f"alarm: name=debu state=unknown before=unknown why={why}" in [record.message for record in caplog.records]
+
+
+def test_a_unit_without_trouble_is_just_silent(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        silent(Rig())
+
+    in_loop(work)
+    assert "sensor silent: sensor=air why=the sensor is silent" in [record.message for record in caplog.records]
+
+
+def test_a_trouble_that_comes_and_goes_is_told_ten_times_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def work() -> None:
+        rig = Rig()
+        for turn in range(1000):
+            rig.now_ns += SECOND
+            rig.pipeline.take(Problem(sensor="air", code="too_near", detail="web", ok=turn % 2 == 1))
+        rig.pipeline.take(Problem(sensor="air", code="other", detail="news"))
+        rig.now_ns += 3601 * SECOND
+        rig.pipeline.take(Problem(sensor="air", code="too_near", detail="web"))
+
+    in_loop(work)
+    told = [record.message for record in caplog.records]
+    assert len(told) == 10 + 1 + 1 + 1
+    assert told[10:] == [
+        "sensor trouble comes and goes: sensor=air code=too_near",
+        "sensor trouble: sensor=air code=other detail=news",
+        "sensor trouble: sensor=air code=too_near detail=web",
+    ]
+
+
+def test_a_worn_out_unit_is_told_once_and_its_readings_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        rig = Rig(book=Book(1.0))
+        rig.take(10.0)
+        rig.take(7, channel="other")
+        rig.take(11.0)
+        assert [row.flags for row in rig.rows(Stream.TELEMETRY)] == [(Quality.END_OF_LIFE,), (), (Quality.END_OF_LIFE,)]
+
+    in_loop(work)
+    (told,) = [record.message for record in caplog.records if "worn" in record.message]
+    assert "sensor=air" in told
+    assert "gardu swap air" in told
 
 
 def test_a_bug_in_the_watch_for_silence_ends_its_task() -> None:

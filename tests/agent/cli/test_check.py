@@ -86,7 +86,7 @@ def test_a_box_that_reads_nothing_has_nothing_to_hold(write: Write, capsys: pyte
     path = write('node = "n1"\ncity = "c1"\n[center]\nurl = "mqtts://c"\n[host]\nenabled = false\n')
     assert main(["check", str(path)]) == 0
     told = capsys.readouterr().out
-    assert "host: switched off" in told
+    assert "this box: no probes" in told
     assert "nothing to hold" in told
 
 
@@ -176,7 +176,7 @@ def test_a_file_of_somebody_else_ends_with_two_and_its_own_cure(
 def test_a_part_of_the_box_itself_has_no_port_to_look_for(write: Write) -> None:
     parsed = parse(read_files(write(GOOD)), registry())
     inner = replace(parsed.fitted[0], port=None, sensor=replace(parsed.fitted[0].sensor, port=""))
-    (line, *_) = summarize(replace(parsed, fitted=(inner,))).sensors
+    (line, *_) = summarize(replace(parsed, fitted=(inner,)), registry()).sensors
     assert (line.found, line.where) == (None, "part of this box")
 
 

@@ -129,11 +129,11 @@ def test_each_sensor_answers_straight_from_its_port(folder: Path, capsys: pytest
     with ExitStack() as stack:
         air = stack.enter_context(simulated("sds011", folder / "air"))
         power = stack.enter_context(simulated("pzem004t", folder / "power"))
-        args = config(folder, ("air", "sds011", air), ("power", "pzem004t", power), host=True)
+        args = config(folder, ("air", "sds011", air), ("mains", "pzem004t", power), host=True)
         assert main(["read", "--json", *args]) == 0
     records = json.loads(capsys.readouterr().out)
     names = {record["n"] for record in records}
-    assert {"air/pm2_5", "air/pm10", "power/voltage", "host/cpu"} <= names
+    assert {"air/pm2_5", "air/pm10", "mains/voltage", "host/cpu"} <= names
 
 
 def test_people_get_a_line_per_channel(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from agent.config.load import Parsed, parse
 from drivers.driver import Channel, DriverInfo, Event, Line, Option, OptionValue
-from drivers.errors import OptionError, ProfileError, UnknownDriver
+from drivers.errors import AddedError, OptionError, ProfileError, UnknownDriver
 
 _UNIT = Option(name="unit", kind="integer", low=1, high=254, default=1, doc="address on the bus")
 _INFOS = (
@@ -119,7 +119,12 @@ class SmallRegistry:
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(info.name for info in _INFOS))
 
+    def package_of(self, name: str) -> str:
+        return "package dust-works 1.0" if name == "foreign" else ""
+
     def info(self, name: str) -> DriverInfo:
+        if name == "foreign":
+            raise AddedError("others than root may write /d/foreign (mode 777)", "chmod -R go-w /d/foreign")
         if name == "broken":
             raise ProfileError("register voltage: expected 239.3 got 2393")
         for info in _INFOS:

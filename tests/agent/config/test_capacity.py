@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.config.capacity import LOOSE_BYTES_PER_ROW, SEALED_BYTES_PER_ROW, days, host_rows_per_s, rows_per_s
+from agent.config.capacity import LOOSE_BYTES_PER_ROW, SEALED_BYTES_PER_ROW, days, own_rows_per_s, rows_per_s
 from agent.config.load import Parsed
 from agent.config.model import Host, Spool
 
@@ -34,12 +34,26 @@ def test_a_sensor_makes_a_row_for_each_channel_each_round(check: Check) -> None:
     assert [rows_per_s(fitted) for fitted in parsed.fitted] == [0.5, 0.5]
 
 
-def test_the_box_itself_makes_rows_while_it_is_switched_on() -> None:
+def test_a_sensor_that_reports_by_exception_makes_fewer_rows(check: Check) -> None:
+    text = '[sensor.a]\nport = "usb:1-1"\ndriver = "dust"\nevery = "1 s"\n[sensor.a.channel.pm10]\n'
+    for said, rate in (
+        ('change = "5 ug/m3"\nat_least_every = "100 s"\n', 1 + 0.01 + 0.1),
+        ('at_least_every = "100 s"\n', 1 + 0.01),
+        ('change = "5 ug/m3"\nat_least_every = "1 s"\n', 2),
+    ):
+        (fitted,) = check(text + said).fitted
+        assert rows_per_s(fitted) == pytest.approx(rate)
+
+
+def test_the_box_itself_makes_rows_while_it_is_switched_on(check: Check) -> None:
     host = Host(enabled=True, every_s=10, disks=("/",), interfaces=None)
-    usual = host_rows_per_s(host)
-    assert usual > 1
-    assert host_rows_per_s(Host(enabled=True, every_s=10, disks=("/",), interfaces=("eth0", "wlan0"))) == pytest.approx(
-        usual
-    )
-    assert host_rows_per_s(Host(enabled=True, every_s=20, disks=(), interfaces=())) < usual / 2
-    assert host_rows_per_s(Host(enabled=False, every_s=10, disks=(), interfaces=())) == 0
+    usual = own_rows_per_s(host)
+    assert 0.05 < usual < 0.3
+    named = Host(enabled=True, every_s=10, disks=("/",), interfaces=("eth0", "wlan0"))
+    assert own_rows_per_s(named) == pytest.approx(usual)
+    assert own_rows_per_s(Host(enabled=True, every_s=20, disks=(), interfaces=())) < usual
+    assert own_rows_per_s(Host(enabled=False, every_s=10, disks=(), interfaces=())) == 0
+    parsed = check('[hotspot]\n[probe.host.channel.cpu]\nat_least_every = "1 s"\n')
+    assert parsed.config is not None
+    assert own_rows_per_s(host, (), parsed.config.probes) == pytest.approx(usual + 0.1 - 1 / 900 - 0.1 / 10)
+    assert usual < own_rows_per_s(host, parsed.equipped) < 1

@@ -55,7 +55,7 @@ def test_nine_mistakes_give_nine_findings_with_their_places_and_cures() -> None:
         (5, 7, "write mqtts://, or add insecure = true below [center] on a link that is safe by itself"),
         (6, 1, 'did you mean "keepalive"?'),
         (9, 17, 'write telemetry_cap = "2 MiB" or more, or a smaller segment'),
-        (12, 10, 'did you mean "sds011", "sds021" or "sds018"?'),
+        (12, 10, 'did you mean "sds011", "sds198" or "sds021"?'),
         (18, 16, 'write a point: "4.20 m"'),
         (21, 9, 'write range = ["0.1 m", "4 m"]'),
         (28, 10, "set the unit to an address of its own and write it: unit = 2, or another that is free"),

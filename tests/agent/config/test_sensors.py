@@ -69,6 +69,27 @@ def test_a_port_that_may_change_its_name_is_warned_about_and_used(check: Check, 
     assert parsed.config.sensors
 
 
+@pytest.mark.parametrize("port", ["tcp://10.0.0.5:502", "tcp://[fe80::1]:502"])
+def test_a_serial_server_at_the_port_of_modbus_tcp_is_warned_about_and_used(check: Check, port: str) -> None:
+    parsed = check(f'[sensor.a]\ndriver = "meter"\nport = "{port}"\n')
+    (problem,) = parsed.problems
+    assert (problem.severity, problem.line, problem.what) == ("warning", 3, "this server may speak Modbus TCP")
+    assert f"write modbus-{port.removesuffix(':502')}" in problem.cure
+    assert parsed.config is not None
+    assert parsed.config.sensors
+
+
+def test_only_a_driver_that_asks_modbus_registers_goes_over_modbus_tcp(check: Check) -> None:
+    parsed = check(
+        '[sensor.a]\ndriver = "meter"\nport = "modbus-tcp://h"\n[sensor.b]\ndriver = "dust"\nport = "modbus-tcp://g"\n'
+    )
+    (problem,) = parsed.problems
+    assert (problem.severity, problem.line, problem.what) == ("error", 6, "Dust sensor speaks no Modbus")
+    assert "tcp://host:port" in problem.cure
+    assert parsed.config is not None
+    assert [sensor.port for sensor in parsed.config.sensors] == ["modbus-tcp://h:502"]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "column", "what", "cure"),
     [
