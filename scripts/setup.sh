@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv ready: `setup.sh demo` for `make demo`, `setup.sh test` for everything, `setup.sh faults` for that and
-# what power cuts under a file system need.
+# what power cuts under a file system need, `setup.sh hotspot` for that and the programs of a hotspot.
 # Does nothing when nothing changed. Installs Debian packages that are missing when it runs as root, else names them.
 # Speaks on stderr only: stdout belongs to the program that make starts afterwards.
 set -euo pipefail
@@ -10,8 +10,8 @@ cd -P "$(dirname "$0")/.."
 level=${1:-test}
 venv=.venv
 case $level in
-  demo | test | faults) ;;
-  *) echo "usage: setup.sh demo|test|faults"; exit 2 ;;
+  demo | test | faults | hotspot) ;;
+  *) echo "usage: setup.sh demo|test|faults|hotspot"; exit 2 ;;
 esac
 
 say() { echo "setup: $*"; }
@@ -26,6 +26,13 @@ packages() {
     say "missing on this machine: $*"
     say "install it and try again:  sudo apt install $*"
     exit 1
+  fi
+}
+
+# unwanted SERVICE...: the tests start programs of their own; those that Debian starts with the package are not wanted.
+unwanted() {
+  if [ -d /run/systemd/system ]; then
+    for service in "$@"; do systemctl disable --quiet --now "$service" || true; done
   fi
 }
 
@@ -58,20 +65,34 @@ if [ "$level" = faults ]; then
   level=test
 fi
 
+if [ "$level" = hotspot ]; then
+  PATH=$PATH:/usr/sbin:/sbin
+  missing=()
+  services=()
+  command -v ip >/dev/null || missing+=(iproute2)
+  command -v iptables-legacy >/dev/null || missing+=(iptables)
+  command -v busybox >/dev/null || missing+=(busybox)
+  command -v udhcpc >/dev/null || missing+=(udhcpc)
+  command -v dnsmasq >/dev/null || missing+=(dnsmasq-base)
+  command -v hostapd >/dev/null || { missing+=(hostapd); services+=(hostapd); }
+  command -v opennds >/dev/null || { missing+=(opennds-daemon); services+=(opennds); }
+  command -v freeradius >/dev/null || { missing+=(freeradius); services+=(freeradius); }
+  [ ${#missing[@]} = 0 ] || { packages "${missing[@]}"; unwanted "${services[@]}"; }
+  level=test
+fi
+
 if [ "$level" = test ]; then
   # Debian keeps mosquitto in sbin, which is not on the PATH of an ordinary account.
   PATH=$PATH:/usr/sbin
   missing=()
   command -v mosquitto >/dev/null || missing+=(mosquitto)
+  command -v dbus-daemon >/dev/null || missing+=(dbus-daemon)
   command -v systemd-analyze >/dev/null || missing+=(systemd)
   command -v node >/dev/null || missing+=(nodejs)
   command -v openssl >/dev/null || missing+=(openssl)
   if [ ${#missing[@]} -gt 0 ]; then
     packages "${missing[@]}"
-    case " ${missing[*]} " in
-      *" mosquitto "*) # The tests start brokers of their own; the one that Debian starts is not wanted.
-        if [ -d /run/systemd/system ]; then systemctl disable --quiet --now mosquitto || true; fi ;;
-    esac
+    case " ${missing[*]} " in *" mosquitto "*) unwanted mosquitto ;; esac
   fi
 fi
 

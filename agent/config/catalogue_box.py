@@ -111,7 +111,6 @@ HOST = (
         section="host",
         watch="host/boots",
         levels=_warn(3),
-        mute_when=("mains-lost",),
         tells="the box has started three times within an hour: power, heat or a bad card",
     ),
     Default(
