@@ -11,7 +11,7 @@ import threading
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks import card, drain, faults, frozen, full, peers, steady
+from benchmarks import card, cycle, drain, faults, frozen, full, peers, steady
 from benchmarks.table import Found, Row, budgets, found, peers_table
 from benchmarks.town import mosquitto, town
 
@@ -47,6 +47,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, town(Path(folder)) as here:
         _say("start with a full spool ...")
         filled = full.full(here)
+    _say("a full cycle of the probes ...")
+    round_ = cycle.cycle()
     stiff = _Frozen(args.frozen)  # nothing below is a matter of speed
     cards = _card_rows(args.card)
     _say(f"frozen broker, {args.frozen:.0f} s in all ...")
@@ -54,6 +56,7 @@ def main() -> int:
     rows = [
         *_steady_rows(agent, other),
         _full_row(filled),
+        _cycle_row(round_),
         *_wire_rows(agent, drains),
         *cards,
         *_drain_rows(drains),
@@ -137,6 +140,11 @@ def _steady_rows(agent: steady.Steady, other: steady.Steady) -> list[Row]:
 
 def _full_row(filled: full.Full) -> Row:
     return Row(what="... with a full spool", unit="s", found=found(filled.start_s), note=1)
+
+
+def _cycle_row(measured: cycle.Cycle | None) -> Row:
+    times_ms = found(*measured.default_ms) if measured else None
+    return Row(what="full cycle of the default probes, processor time", unit="ms", found=times_ms, must=3, goal=2.5)
 
 
 def _wire_rows(agent: steady.Steady, drains: list[drain.Drain]) -> list[Row]:

@@ -19,6 +19,9 @@ ANSWER_BYTES = 262_144
 """Longest answer that is read, in bytes: 60 stations or 1000 leases fit many times."""
 
 
+_KEPT_BYTES = 16_384  # an answer up to this length is not read again while it stays the same
+
+
 class AnswerError(DriverError):
     """An answer is not what its source is known to say. The text holds nothing of the answer."""
 
@@ -82,6 +85,7 @@ class Probe(ABC):
         self._units = {channel.name: channel.unit for channel in info.channels}
         self._parsers = {source.name: source.parse for source in self.sources}
         self._silent: dict[str, set[str]] = {}
+        self._read: dict[str, tuple[int, Facts | None]] = {}
 
     @abstractmethod
     def take(self, facts: Facts, now: Moment) -> Iterator[Event]:
@@ -89,8 +93,12 @@ class Probe(ABC):
 
     def answer(self, source: str, raw: bytes, now: Moment) -> list[Event]:
         """Read an answer of a source; one that cannot be read counts as none."""
+        mark = hash(raw)  # and not the answer itself, which may name somebody
+        last_mark, facts = self._read.get(source, (None, None))
         try:
-            facts = self._parsers[source](raw)
+            if facts is None or mark != last_mark:
+                facts = self._parsers[source](raw)
+                self._read[source] = (mark, facts if len(raw) <= _KEPT_BYTES else None)
         except AnswerError as error:
             why = f"not understood: {error}"
             rejected = Rejected(sensor=self.sensor, reason=f"{source} {why}", bytes_dropped=len(raw))

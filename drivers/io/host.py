@@ -60,6 +60,8 @@ class HostProbe:
         self._sys = sys_root
         self._clock = clock
         self._own = psutil.Process()
+        self._net = sys_root / "class/net"
+        self._named: frozenset[str] | None = None
         self._interfaces = self._wanted if self._wanted is not None else physical_interfaces(sys_root)
         self._zones = self._find_zones()
         self._before: Sample | None = None
@@ -72,14 +74,21 @@ class HostProbe:
         slow = self._slow_ns is None or now_ns - self._slow_ns >= _SLOW_NS - _EARLY_NS
         if slow:
             self._slow_ns = now_ns
-            if self._wanted is None:
-                self._interfaces = physical_interfaces(self._sys)
+            if self._wanted is None and self._named != (named := self._names()):
+                self._interfaces, self._named = physical_interfaces(self._sys), named
         sample, unreadable = self._look(now_ns, slow=slow)
         events: list[Event] = list(readings(self.sensor, self._before, sample, slow=slow))
         if slow:
             events += self._changes(unreadable)
         self._before = sample
         return events
+
+    def _names(self) -> frozenset[str]:
+        try:
+            with os.scandir(self._net) as entries:
+                return frozenset(entry.name for entry in entries)
+        except OSError:
+            return frozenset()
 
     def _look(self, now_ns: int, *, slow: bool) -> tuple[Sample, frozenset[str]]:
         psutil.PROCFS_PATH = str(self._proc)
@@ -149,12 +158,11 @@ class _Look:
 
 def physical_interfaces(sys_root: Path = Path("/sys")) -> tuple[str, ...]:
     """Return the interfaces with hardware behind them; where there are none (a container), all but loopback."""
-    folder = f"{sys_root}/class/net"
     try:
-        names = sorted(name for name in os.listdir(folder) if os.path.isdir(f"{folder}/{name}"))
+        names = sorted(entry.name for entry in (sys_root / "class/net").iterdir() if entry.is_dir())
     except OSError:
         return ()
-    physical = tuple(name for name in names if os.path.exists(f"{folder}/{name}/device"))
+    physical = tuple(name for name in names if (sys_root / "class/net" / name / "device").exists())
     return physical or tuple(name for name in names if name != "lo")
 
 

@@ -71,7 +71,7 @@ async def get(
     request = f"{head}Connection: close\r\n\r\n".encode()
     address = await names.address(host)
     if secure:
-        return await _over_tls(address, port, tls or ssl.create_default_context(), host, request, body_bytes)
+        return await _over_tls((address, port, host), tls or ssl.create_default_context(), request, body_bytes)
     began = time.monotonic()
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -81,9 +81,8 @@ async def get(
         return await _reply(_Plain(line), began, body_bytes)
 
 
-async def _over_tls(
-    address: str, port: int, context: ssl.SSLContext, host: str, request: bytes, body_bytes: int
-) -> Reply:
+async def _over_tls(where: tuple[str, int, str], context: ssl.SSLContext, request: bytes, body_bytes: int) -> Reply:
+    address, port, host = where
     began = time.monotonic()
     reader, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=host, limit=_HEAD_BYTES)
     try:

@@ -5,9 +5,8 @@ import ipaddress
 import socket
 from collections.abc import Callable
 
-from drivers.probe import ANSWER_BYTES
-
 _LAST_PORT = 65_535
+_DATAGRAM_BYTES = 65_536
 
 
 async def ask(address: str, port: int, request: bytes, is_answer: Callable[[bytes], bool]) -> bytes:
@@ -34,7 +33,7 @@ async def ask(address: str, port: int, request: bytes, is_answer: Callable[[byte
         line.connect((address, port))
         line.send(request)
         while True:
-            answer = await loop.sock_recv(line, ANSWER_BYTES)
+            answer = await loop.sock_recv(line, _DATAGRAM_BYTES)
             if is_answer(answer):
                 return answer
             await asyncio.sleep(0)  # a flood of garbage must not keep the loop, and so the deadline, from its turn

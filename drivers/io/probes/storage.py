@@ -25,7 +25,7 @@ class StorageCollector:
         self.every_s = self.probe.info.every_s
         self._settings = settings
         self._proc, self._sys = Path(settings.proc), Path(settings.sys)
-        self._mounts = self._proc / "self/mountinfo"
+        self._mounts, self._devices = self._proc / "self/mountinfo", self._sys / "dev/block"
         self._turns = Turns()
 
     async def collect(self, now: Moment) -> list[Event]:
@@ -46,7 +46,7 @@ class StorageCollector:
     def _name_device(self) -> None:
         """Give the device the kernel's own name: mountinfo may call it /dev/root."""
         try:
-            self.probe.device = os.readlink(f"{self._settings.sys}/dev/block/{self.probe.number}").rpartition("/")[2]
+            self.probe.device = (self._devices / self.probe.number).readlink().name
         except OSError:  # no block device, or none known yet
             return
 

@@ -107,3 +107,38 @@ def test_the_systems_servers_are_its_addresses_in_their_order(tmp_path: Path) ->
         "nameserver dns.example\nnameserver 2001:db8::1 x\n"
     )
     assert servers(path) == ("192.0.2.1", "2001:db8::1")
+
+
+def test_an_address_that_is_kept_is_asked_for_again_when_its_time_is_over() -> None:
+    now_s = 0.0
+
+    async def run() -> list[int]:
+        nonlocal now_s
+        counts = []
+        async with udp(lambda asked: [record(asked, HERE)]) as (port, asked):
+            names = Names(f"127.0.0.1:{port}", keep_s=300.0, now_s=lambda: now_s)
+            for moment_s in (0.0, 299.0, 300.0, 599.0):
+                now_s = moment_s
+                assert await names.address("portal.example") == "192.0.2.7"
+                counts.append(len(asked))
+        return counts
+
+    assert asyncio.run(run()) == [1, 1, 2, 2]
+
+
+def test_whether_names_still_work_is_asked_when_a_kept_address_was_of_no_use() -> None:
+    async def run() -> None:
+        async with udp(lambda asked: [record(asked, HERE)]) as (port, asked):
+            names = Names(f"127.0.0.1:{port}", keep_s=300.0, within_s=0.2)
+            await names.address("portal.example")
+            assert await names.still_work()
+            assert len(asked) == 1  # it was asked this moment
+            await names.address("portal.example")
+            assert await names.still_work()
+            assert len(asked) == 2
+            await names.address("portal.example")
+        assert not await names.still_work()
+        assert not names.work
+        assert await names.address("portal.example") == "192.0.2.7"
+
+    asyncio.run(run())

@@ -1,21 +1,39 @@
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Protocol
 
 import pytest
 
+from drivers.driver import Event
 from drivers.host.settings import HostSettings
 from drivers.hotspot.settings import HotspotSettings
 from drivers.io import dbus
 from drivers.io.probes.units import KioskUnitsCollector, ServicesCollector, UnitsCollector
 from drivers.kiosk.settings import KioskSettings
-from tests.drivers.hotspot.recorded import problems, values
-from tests.node.asking import look
+from tests.drivers.hotspot.recorded import at, problems, values
+from tests.node.asking import Asks
+from tests.node.asking import look as ask
 from tests.node.system_bus import bus, daemon, systemd
 
 NAME = "org.freedesktop.systemd1"
 RUNS: dict[str, str | int] = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "NRestarts": 1}
 LOOPS: dict[str, str | int] = RUNS | {"ActiveState": "activating", "SubState": "auto-restart", "NRestarts": 7}
 SOCKET: dict[str, str | int] = {"LoadState": "loaded", "ActiveState": "active", "SubState": "listening"}
+
+
+class Closes(Asks, Protocol):
+    """What is needed of a collector here."""
+
+    def close(self) -> None: ...
+
+
+def look(collector: Closes) -> list[Event]:
+    """Return what it finds; each look has a loop of its own, which no connection outlives."""
+    try:
+        return ask(collector)
+    finally:
+        collector.close()
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +94,20 @@ def test_an_answer_that_leaves_a_unit_out_is_refused(address: str) -> None:
     with daemon(address, NAME, lambda *_: ("a(ssssssouso)", ([],))):
         told = problems(look(UnitsCollector(replace(HotspotSettings(), bus=address))))
     assert told == ["units-show: it does not know one of the units by its name"]
+
+
+def test_restarts_are_counted_on_while_the_states_stay_the_same(address: str) -> None:
+    units = {"a.service": dict(RUNS), "b.service": dict(RUNS)}
+    collector = UnitsCollector(HotspotSettings(bus=address, units=("a", "b")))
+
+    async def rounds() -> list[object]:
+        found: list[object] = []
+        for restarts in (1, 5, 6):
+            units["b.service"]["NRestarts"] = restarts
+            found.append(values(await collector.collect(at(0.0)))["restarts"])
+        collector.close()
+        return found
+
+    with daemon(address, NAME, systemd(units)) as asked:
+        assert asyncio.run(rounds()) == [2, 6, 7]
+    assert asked.asked.count("ListUnitsByNames") == 3
