@@ -1,7 +1,9 @@
 """openNDS: who waits at its portal and who came through, as counts. Pure.
 
 Asked for ``status``, it gives the counts of one text; asked for ``json``, it starts a script for each guest, so that is
-only for where the text is not understood.
+only for where the text is not understood. Each ``status`` makes openNDS look up its routes by a script, and 9.10 ends
+itself when that fails, which it does now and then (mended upstream by "prevent unnecessary shutdown"). So it is asked
+as seldom as its alarms allow; ``portal_url`` on its ``/mhdstatus`` watches it each minute without a script.
 
 Source: openNDS src/util.c (ndsctl_status, ndsctl_json_all, format_duration), src/fw_iptables.c
 (fw_connection_state_as_string), versions 5.2 to 11.0; openNDS issues 325 and 332 (commas of the JSON of 9.6), pull 139.
@@ -31,8 +33,8 @@ INFO = DriverInfo(
         Channel(name="auths", unit="count", low=0, kind="counter", doc="logins since the portal's start"),
         Channel(name="login-stuck", unit="1", kind="state", doc="true when many wait and nobody comes through"),
     ),
-    every_s=60.0,
-    stale_after_s=300.0,
+    every_s=300.0,
+    stale_after_s=1000.0,
     source="openNDS src/util.c",
 )
 _SETTLED_S = 60
