@@ -165,7 +165,26 @@ def _read(probe: "Probe", given: str, raw: bytes, path: Path) -> "tuple[str, Fac
             except AnswerError as error:
                 reasons.append(f"{source.name}: {error}")
     why = "; ".join(reasons) or f"no source is called {given!r}"
-    raise AnswerError(f"{path}: {why}; sources: {known}; name one with --file SOURCE=PATH")
+    others = ", ".join(_understood_by(raw)) if not given else ""
+    cure = f"it is an answer for: {others}" if others else "name one with --file SOURCE=PATH"
+    raise AnswerError(f"{path}: {why}; sources: {known}; {cure}")
+
+
+def _understood_by(raw: bytes) -> list[str]:
+    """Return the probes that understand an answer, as ``gardu probe run NAME`` wants them."""
+    from drivers.probe import AnswerError  # noqa: PLC0415
+    from drivers.probes import KINDS, make, settings  # noqa: PLC0415
+
+    found = []
+    for kind in KINDS:
+        for source in make(kind, settings(kind.section)).sources:
+            try:
+                source.parse(raw)
+            except AnswerError:
+                continue
+            found.append(kind.name)
+            break
+    return found
 
 
 async def _collect(kind: "ProbeKind", chosen: "Settings", now: "Moment") -> "list[Event]":

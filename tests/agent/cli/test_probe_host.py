@@ -61,3 +61,9 @@ def test_an_answer_of_another_source_is_refused(capsys: pytest.CaptureFixture[st
     if CASES[sample][0] != probe:
         assert main(["probe", "run", probe, "--file", str(VECTORS / sample), "--json"]) == 2
         assert "sources:" in capsys.readouterr().err
+
+
+def test_an_answer_of_another_probe_is_refused_with_the_name_of_that_probe(capsys: pytest.CaptureFixture[str]) -> None:
+    sample = VECTORS / "mmc-life_time.txt"
+    assert main(["probe", "run", "power", "--file", str(sample)]) == 2
+    assert capsys.readouterr().err.rstrip().endswith("it is an answer for: storage")
