@@ -26,8 +26,10 @@ def run(args: argparse.Namespace) -> int:
     from agent.config.load import parse  # noqa: PLC0415
     from agent.errors import AgentError  # noqa: PLC0415
     from agent.sdnotify import Notifier  # noqa: PLC0415
+    from drivers.io.arena import share_one_heap  # noqa: PLC0415
     from drivers.io.catalog import registry  # noqa: PLC0415
 
+    share_one_heap()
     try:
         files = read_files(main_file(args.config))
     except Unreadable as error:
