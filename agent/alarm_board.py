@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agent import whole_file
 from agent.alarm import State
-from agent.alarm_book import FILE, AlarmBook, replace_file
+from agent.alarm_book import FILE, AlarmBook
 from agent.rule import Rule
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Board:
         lines = [asdict(self._line(name, state)) for name, state in states.items()]
         text = json.dumps({"boot": self._boot, "pid": os.getpid(), "alarms": lines}, indent=1, ensure_ascii=False)
         try:
-            replace_file(self._path, text + "\n", durably=False)
+            whole_file.replace(self._path, text + "\n", durably=False)
         except OSError as error:
             if not self._refused:
                 log.warning("alarms not shown: path=%s error=%s", self._path, error.strerror or error)

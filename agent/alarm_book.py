@@ -4,15 +4,14 @@ So a restart tells nothing twice, and an alarm that nobody watches any more is c
 as absent: nothing here ever stops a start.
 """
 
-import contextlib
 import json
 import logging
-import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent import whole_file
 from agent.alarm import Change
 from agent.rule import CLOSED
 
@@ -20,9 +19,6 @@ log = logging.getLogger(__name__)
 
 FILE = "alarms.json"
 """Its name, in the folder above the spool, and that of the snapshot in the run folder."""
-
-_MODE = 0o644  # a technician may read it
-_NEW = ".new"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +88,7 @@ class AlarmBook:
             body = {name: {"state": each.state, "utc_ms": each.utc_ms} for name, each in sorted(self._entries.items())}
             self._is_due = False
         try:
-            replace_file(self._path, json.dumps(body, indent=1) + "\n", durably=True)
+            whole_file.replace(self._path, json.dumps(body, indent=1) + "\n", durably=True)
         except OSError:
             self._is_due = True
             raise
@@ -120,26 +116,6 @@ async def keep(
             else:
                 refused = False
         await wait()
-
-
-def replace_file(path: Path, text: str, *, durably: bool) -> None:
-    """Write a whole new file in place of the old one: all of it or nothing. Raises OSError."""
-    spare = path.with_name(path.name + _NEW)
-    with contextlib.suppress(FileNotFoundError):
-        spare.unlink()  # left by a power cut
-    descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        if durably:
-            file.flush()
-            os.fsync(file.fileno())
-    spare.replace(path)
-    if durably:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _read(path: Path) -> dict[str, Told]:

@@ -5,10 +5,10 @@ A start is dated as soon as the time is believed; one that ended before that is 
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from agent import whole_file
 from drivers.driver import Event
 from drivers.host.kernel import BOOTS
 from drivers.reading import Reading
@@ -60,12 +60,7 @@ class Boots:
             OSError: The card refuses.
         """
         self.is_due = False
-        fresh = self._path.with_name(f"{self._path.name}.new")
-        with fresh.open("w", encoding="ascii") as file:
-            file.write(json.dumps(self._starts))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        whole_file.replace(self._path, json.dumps(self._starts))
 
     def _within(self, since_s: float) -> int:
         """Count what is dated since then, and what has no date but one of these before it."""

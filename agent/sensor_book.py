@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent import whole_file
+
 log = logging.getLogger(__name__)
 
 FILE = "sensors.json"
@@ -25,8 +27,6 @@ HOURS_EVERY_S = 3600.0
 """Hours alone are worth a write this often, in s."""
 
 _RETRY_S = 60.0  # a card that refuses is not asked more often
-_MODE = 0o644  # a technician may read it
-_NEW = ".new"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,19 +290,7 @@ def _replace(path: Path, entries: dict[str, Entry]) -> None:
         }
         for sensor, entry in sorted(entries.items())
     }
-    spare = path.with_name(path.name + _NEW)
-    with contextlib.suppress(FileNotFoundError):
-        spare.unlink()  # another user's, left by a power cut
-    descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(body, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fchmod(file.fileno(), _MODE)  # a person's shell may hide what it writes from the agent
-        os.fsync(file.fileno())
-    spare.replace(path)
-    with _folder(path.parent) as folder:
-        os.fsync(folder)
+    whole_file.replace(path, json.dumps(body, indent=1) + "\n")
 
 
 @contextlib.contextmanager

@@ -46,6 +46,7 @@ IMPURE = (
     "agent.sync_probe",
     "agent.timekeeper",
     "agent.uplink",
+    "agent.whole_file",
     "drivers.io",
 )
 
