@@ -6,18 +6,17 @@ A file that cannot be read counts as absent: nothing here ever stops a start.
 
 import contextlib
 import json
-import os
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from agent import whole_file
 from agent.belief import BUILT_UTC_MS, HOUR_MS, LAST_UTC_MS, Bounds, Sighting, Source, Told
 
 _FLOOR = "time-floor"
 _HAND = "clock-hand"
 _RESET = "clock-reset"
 _SEEN = "clock-seen"
-_MODE = 0o644
 
 
 class ClockFiles:
@@ -62,7 +61,7 @@ class ClockFiles:
         if bounds.told is None:
             return
         text = _floor_text(bounds.told.utc_ms, self._boot, bounds.told.boot_ms)
-        _replace(self._floor, text)
+        whole_file.replace(self._floor, text)
         self._kept_ms = bounds.told.utc_ms
 
     def forget(self) -> None:
@@ -111,11 +110,7 @@ class ClockFiles:
         if bounds is not None:
             body["floor_ms"] = bounds.floor_ms
             body["told"] = None if bounds.told is None else [bounds.told.boot_ms, bounds.told.utc_ms]
-        path = self._run / name
-        spare = path.with_suffix(".new")
-        spare.write_text(json.dumps(body), "ascii")
-        spare.chmod(_MODE)  # a person's shell may hide what it writes from the agent
-        spare.replace(path)
+        whole_file.replace(self._run / name, json.dumps(body), durably=False)
 
     def _find(self, name: str) -> tuple[tuple[Sighting, ...], Bounds | None]:
         try:
@@ -150,19 +145,3 @@ def _bounds(body: Mapping[str, object]) -> Bounds:
 def _floor_text(utc_ms: int, boot: str, boot_ms: int) -> str:
     body = {"utc_ms": utc_ms, "boot": boot, "boot_ms": boot_ms}
     return json.dumps(body | {"crc": f"{zlib.crc32(json.dumps(body).encode()):08x}"}) + "\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    spare = path.with_suffix(".new")
-    descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-    try:
-        os.write(descriptor, text.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    spare.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
